@@ -1,0 +1,89 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+/// The data path runs on one thread: the compiler's law of exclusivity is checked where the tests run, in debug, and costs
+/// nothing per packet in release.
+let dataPath = strict + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
+
+let strictC: [CSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableWarning("all"),
+  .enableWarning("extra"),
+]
+
+// The arrows between these targets point down only; `.ci/arrows` holds the imports to this table.
+let package = Package(
+  name: "lanekeeper",
+  products: [
+    .executable(name: "lanekeeper", targets: ["lanekeeper"]),
+    .executable(name: "lanekeeper-bench", targets: ["LaneBench"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0")
+  ],
+  targets: [
+    // System libraries and kernel structures: no logic.
+    .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
+    .systemLibrary(name: "CYaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .target(name: "CLinux", cSettings: strictC),
+
+    // What a packet is, what to decide about it, and how bytes move: three modules that do not know each other's concerns.
+    .target(name: "NetEndpoint", swiftSettings: strict),
+    .target(name: "CubeFSWire", dependencies: ["CISAL"], swiftSettings: dataPath),
+    .target(
+      name: "LaneCore",
+      dependencies: ["CubeFSWire", "NetEndpoint", .product(name: "DequeModule", package: "swift-collections")],
+      swiftSettings: dataPath),
+    .target(name: "LinuxIO", dependencies: ["CLinux", "NetEndpoint"], swiftSettings: dataPath),
+
+    .target(
+      name: "LaneProxy",
+      dependencies: ["CubeFSWire", "LaneCore", "LinuxIO", "NetEndpoint"],
+      swiftSettings: dataPath),
+    .target(name: "LaneJSON", swiftSettings: strict),
+    .target(name: "LaneTelemetry", dependencies: ["LaneCore", "LinuxIO", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
+    .target(
+      name: "LaneControl", dependencies: ["CubeFSWire", "LaneCore", "LinuxIO", "LaneProxy", "LaneTelemetry", "NetEndpoint", "CYaml"],
+      swiftSettings: strict),
+
+    // A model of the kernel and of callers around the delivery gate, explored by seed: for tests.
+    // Optimised in debug, too: it runs millions of steps.
+    .target(
+      name: "LaneSimulator", dependencies: ["LaneCore"],
+      swiftSettings: strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+
+    // The lab shares the packet codec with the program, and nothing else: an oracle must not copy the catalogue.
+    .target(name: "LaneLab", dependencies: ["CubeFSWire", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
+
+    .executableTarget(
+      name: "lanekeeper", dependencies: ["LaneControl", "LaneProxy", "LaneLab", "CubeFSWire", "LaneJSON"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "LaneBench", dependencies: ["CubeFSWire", "CLinux", "LinuxIO", "NetEndpoint", "LaneJSON"],
+      swiftSettings: strict),
+
+    .testTarget(
+      name: "CubeFSWireTests", dependencies: ["CubeFSWire"],
+      swiftSettings: strict),
+    .testTarget(name: "NetEndpointTests", dependencies: ["NetEndpoint"], swiftSettings: strict),
+    .testTarget(name: "LaneCoreTests", dependencies: ["LaneCore", "CubeFSWire"], swiftSettings: strict),
+    .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "NetEndpoint"], swiftSettings: strict),
+    .testTarget(name: "LaneJSONTests", dependencies: ["LaneJSON"], swiftSettings: strict),
+    .testTarget(
+      name: "LaneTelemetryTests", dependencies: ["LaneTelemetry", "LaneCore", "LinuxIO", "NetEndpoint", "CubeFSWire"], swiftSettings: strict
+    ),
+    .testTarget(name: "LaneControlTests", dependencies: ["LaneControl", "LaneCore", "CubeFSWire", "NetEndpoint"], swiftSettings: strict),
+    .testTarget(name: "LaneSimulatorTests", dependencies: ["LaneSimulator"], swiftSettings: strict),
+    .testTarget(name: "LaneLabTests", dependencies: ["LaneLab", "CubeFSWire", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
+    .testTarget(
+      name: "EndToEndTests", dependencies: ["CubeFSWire", "NetEndpoint", "lanekeeper", "LaneBench"], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6]
+)

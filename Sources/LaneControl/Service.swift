@@ -1,0 +1,114 @@
+internal import Glibc
+internal import LaneCore
+public import LaneProxy
+internal import LaneTelemetry
+internal import LinuxIO
+internal import NetEndpoint
+
+/// The sidecar as a process: log, signals, listeners, and an orderly end.
+public enum Service {
+  /// Why the process cannot start.
+  public struct Failure: Error, CustomStringConvertible {
+    /// What failed, where, and what would be right.
+    public let description: String
+  }
+
+  private static let lastFlush: Nanoseconds = 1_000_000_000
+  private static let tickInterval: Nanoseconds = 1_000_000_000
+
+  /// Runs until SIGTERM or SIGINT, and until operations have finished then. SIGUSR1 reopens the log file.
+  /// - Parameter sabotage: the lab's defect, never set by an operator.
+  /// - Returns: the exit status: 0, or 1 where operations are left without an outcome.
+  /// - Throws: `Failure` where the log or a listener cannot be opened.
+  public static func run(_ configuration: Configuration, sabotage: ProxySettings.Sabotage? = nil) throws(Failure) -> Int32 {
+    do {
+      return try start(configuration, sabotage)
+    } catch let failure as Failure {
+      throw failure
+    } catch {
+      throw Failure(description: "\(error)")
+    }
+  }
+
+  private static func start(_ configuration: Configuration, _ sabotage: ProxySettings.Sabotage?) throws -> Int32 {
+    try ProcessControls.ignoreSIGPIPE()
+    _ = try ProcessControls.raiseDescriptorLimit()
+    let reactor = try Reactor()
+    // Before the log's thread starts, so that it does not take the signals.
+    var onSignal: (Int32) -> Void = { _ in }
+    let signals = try SignalWatcher(reactor, signals: [SIGTERM, SIGINT, SIGUSR1]) { onSignal($0) }
+    defer { signals.close() }
+
+    let path = configuration.log.path
+    let writer: LogWriter
+    do {
+      writer = try LogWriter(path == "-" ? .descriptor(STDOUT_FILENO) : .file(path), capacity: configuration.log.queue)
+    } catch {
+      throw Failure(description: "log.path \(path): \(error)")
+    }
+    var random = SystemRandomNumberGenerator()
+    let log = EventLog(
+      writer: writer, node: configuration.node, process: random.next(), level: LogLevel(rawValue: configuration.log.level.rawValue) ?? .info
+    )
+    let ticks = Ticker(reactor, every: tickInterval) { log.tick(now: $0) }
+    defer { ticks.stop() }
+
+    var settings = ProxySettings(configuration)
+    settings.sabotage = sabotage
+    do {
+      try settings.upstream.tryOut()
+    } catch {
+      _ = writer.close()
+      throw Failure(description: "outbound.mark or timeouts: \(error)")
+    }
+    let proxy = Proxy(reactor: reactor, settings: settings, sink: log, random: { UInt64.random(in: 0...UInt64.max) })
+    log.record(LaneEvent(.started))
+    for listener in configuration.outbound.listeners {
+      let route: Proxy.Route =
+        switch listener.destination {
+        case .original: .originalDestination
+        case .peer(let endpoint): .peer(endpoint)
+        }
+      do {
+        _ = try proxy.listen(on: listener.listen, route: route)
+      } catch {
+        _ = writer.close()
+        throw Failure(description: "outbound.listeners: listen \(listener.listen): \(error)")
+      }
+    }
+    onSignal = { signal in
+      if signal == SIGUSR1 { return writer.reopen() }
+      guard !proxy.isStopping else { return }
+      log.record(LaneEvent(.draining))
+      proxy.drain { reactor.stop() }
+    }
+    try reactor.run()
+
+    // Where lines waited for a slow reader, the last ones must not be those that find no room.
+    _ = writer.flush(timeout: lastFlush)
+    var event = LaneEvent(.accounting)
+    event.accounting = proxy.accounting
+    log.record(event)
+    event = LaneEvent(.stopped)
+    event.detail = "longest pause of the loop \(reactor.stalls.longest / 1_000) microseconds"
+    log.record(event)
+    log.finish()
+    _ = writer.close()
+    return proxy.accounting.unfinished == 0 ? 0 : 1
+  }
+}
+
+/// Calls something again and again on a reactor's thread.
+private final class Ticker {
+  private var timer: ReactorTimer?
+
+  init(_ reactor: Reactor, every interval: Nanoseconds, _ action: @escaping (Nanoseconds) -> Void) {
+    timer = ReactorTimer(reactor) { [unowned self] in
+      action(reactor.now)
+      self.timer?.arm(at: reactor.now + interval)
+    }
+    timer?.arm(at: reactor.now + interval)
+  }
+
+  func stop() { timer?.disarm() }
+}

@@ -1,0 +1,167 @@
+public import CubeFSWire
+public import NetEndpoint
+
+/// Something that happened and that somebody may want to know: the one closed set that logs, alerts and metrics are made of (G8).
+public struct LaneEvent: Equatable, Sendable {
+  /// What happened. The raw value is the log's `event`.
+  public enum Name: String, Sendable, CaseIterable {
+    /// The process runs.
+    case started = "process.started"
+    /// The process was told to stop and lets operations finish.
+    case draining = "process.draining"
+    /// The process is about to exit.
+    case stopped = "process.stopped"
+    /// How all operations of the process ended.
+    case accounting = "accounting"
+    /// A listener accepts connections.
+    case listenerOpened = "listener.opened"
+    /// A listener cannot accept: the process is out of descriptors or memory.
+    case listenerExhausted = "listener.exhausted"
+    /// A listener accepts again.
+    case listenerRecovered = "listener.recovered"
+    /// A listener has stopped for good; the others go on.
+    case listenerFailed = "listener.failed"
+    /// A caller's connection was refused at once.
+    case connectionRefused = "connection.refused"
+    /// A dial failed where the last one had not.
+    case peerDown = "peer.down"
+    /// A dial succeeded after a failed one.
+    case peerUp = "peer.up"
+    /// A reply was dropped.
+    case replyDropped = "reply.dropped"
+    /// A reply would have been dropped, and was forwarded: observe mode.
+    case replyObserved = "reply.observed"
+    /// Bytes came on a connection that had no operation.
+    case replyUnsolicited = "reply.unsolicited"
+    /// An operation ended without the peer's answer.
+    case operationFailed = "operation.failed"
+    /// An operation ended; at level debug.
+    case operationFinished = "operation.finished"
+    /// A lock-step caller went on to another operation before any reply of the last one came.
+    case callerAbandoned = "caller.abandoned"
+    /// A lock-step caller reused a connection on which replies were due.
+    case callerDirtyReuse = "caller.dirty-reuse"
+    /// What a caller sent cannot be framed, or is no request.
+    case callerProtocol = "caller.protocol"
+    /// A caller's connection was reset.
+    case callerReset = "caller.reset"
+    /// An upstream connection will not be used again.
+    case upstreamRetired = "upstream.retired"
+    /// The log could not take some lines.
+    case logLost = "log.lost"
+  }
+
+  /// What Lanekeeper did about it.
+  public enum Action: String, Sendable, CaseIterable {
+    /// Nothing: it is told only.
+    case none
+    /// The bytes were passed on.
+    case forwarded
+    /// The caller got an error reply of ours.
+    case errorReply = "error-reply"
+    /// The caller's connection was reset.
+    case reset
+    /// The upstream connection was closed.
+    case retired
+    /// The operation was given up; the connection stays.
+    case cancelled
+    /// A connection was not taken.
+    case refused
+    /// Nothing is accepted for a moment.
+    case paused
+  }
+
+  /// How urgent it is.
+  public enum Severity: String, Sendable, CaseIterable {
+    /// Somebody should look at it by day.
+    case warning
+    /// Somebody should be woken.
+    case critical
+  }
+
+  /// The operation concerned.
+  public struct Operation: Equatable, Sendable {
+    /// Its class.
+    public var operationClass: OperationClass
+    /// Its opcode.
+    public var opcode: Opcode
+    /// Its stamp.
+    public var stamp: Int64
+    /// The caller's own ReqID.
+    public var callerReqID: Int64
+    /// PartitionID of the request.
+    public var partitionID: UInt64
+    /// ExtentID of the request.
+    public var extentID: UInt64
+    /// ExtentOffset of the request, bytes.
+    public var extentOffset: Int64
+
+    /// The operation of that exchange.
+    public init(_ exchange: Exchange) {
+      operationClass = exchange.operationClass
+      opcode = exchange.opcode
+      stamp = exchange.stamp
+      callerReqID = exchange.callerReqID
+      partitionID = exchange.partitionID
+      extentID = exchange.extentID
+      extentOffset = exchange.extentOffset
+    }
+  }
+
+  /// What happened.
+  public var name: Name
+  /// Why.
+  public var reason: Reason?
+  /// What was done.
+  public var action = Action.none
+  /// The remote datanode.
+  public var peer: Endpoint?
+  /// The other end of the caller's connection.
+  public var caller: Endpoint?
+  /// The class, where it is known without an operation.
+  public var operationClass: OperationClass?
+  /// The operation.
+  public var operation: Operation?
+  /// What would have been right.
+  public var expected: FieldValue?
+  /// What was found.
+  public var observed: FieldValue?
+  /// The number of the caller's connection in this process.
+  public var connection: UInt64?
+  /// How the operation ended.
+  public var outcome: Outcome?
+  /// How long the operation took, nanoseconds.
+  public var duration: UInt64?
+  /// A sentence of our own for the operator: an operating system's error, a listener's address.
+  public var detail: String?
+  /// The counts, in `accounting`.
+  public var accounting: Accounting?
+
+  /// An event of that name, all else empty.
+  public init(_ name: Name, reason: Reason? = nil, action: Action = .none) {
+    self.name = name
+    self.reason = reason
+    self.action = action
+  }
+
+  /// The alert's severity; nil where the event is none.
+  public var severity: Severity? {
+    switch name {
+    case .replyDropped, .replyUnsolicited, .callerDirtyReuse, .listenerFailed: .critical
+    case .replyObserved, .peerDown, .callerProtocol, .listenerExhausted, .connectionRefused, .logLost: .warning
+    case .operationFailed: reason == .queueFull || reason == .queueTimeout || reason == .backPressure ? .warning : nil
+    case .accounting: accounting.map { $0.unfinished != 0 } ?? false ? .critical : nil
+    case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .peerUp, .operationFinished, .callerAbandoned, .callerReset,
+      .upstreamRetired:
+      nil
+    }
+  }
+}
+
+/// Where events go. Called on the reactor's thread: it must not block.
+public protocol EventSink: AnyObject {
+  /// Takes an event.
+  func record(_ event: LaneEvent)
+  /// Whether `operationFinished` and ordinary `upstreamRetired` events are wanted; asked for each operation.
+  var wantsDetail: Bool { get }
+}

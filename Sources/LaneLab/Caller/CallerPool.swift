@@ -1,0 +1,65 @@
+internal import NetEndpoint
+
+/// A datanode's pool of connections: per target; the first use dials five; first in, first out; no liveness check; 30 s
+/// idle. CubeFS `util/conn_pool.go`, v3.3.0.
+final class CallerPool: @unchecked Sendable {
+  private static let firstDials = 5
+  private static let capacity = 500
+  private static let idleLimit: Int64 = 30_000_000_000
+
+  private struct Idle {
+    let socket: LabSocket
+    let since: Int64
+  }
+
+  private let lock = LabLock()
+  private var idle: [Endpoint: [Idle]] = [:]
+
+  /// A pooled connection, or a new one.
+  func get(_ target: Endpoint) throws(LabIOError) -> LabSocket {
+    let isFirst = lock.withLock { () -> Bool in
+      if idle[target] != nil { return false }
+      idle[target] = []
+      return true
+    }
+    if isFirst {
+      // Refused dials are passed over, as the original does.
+      for _ in 0..<Self.firstDials {
+        if let socket = try? LabSocket.connect(to: target) { put(socket, target, close: false) }
+      }
+    }
+    while let next = lock.withLock({ takeFirst(target) }) {
+      if LabClock.nanoseconds - next.since <= Self.idleLimit { return next.socket }
+      next.socket.close()
+    }
+    return try LabSocket.connect(to: target)
+  }
+
+  /// Gives a connection back, or closes it.
+  func put(_ socket: LabSocket, _ target: Endpoint, close: Bool) {
+    let kept =
+      !close
+      && lock.withLock { () -> Bool in
+        guard idle[target, default: []].count < Self.capacity else { return false }
+        idle[target, default: []].append(Idle(socket: socket, since: LabClock.nanoseconds))
+        return true
+      }
+    if !kept { socket.close() }
+  }
+
+  /// Closes all idle connections; with RST, as a process that dies with replies unread.
+  func closeAll(reset: Bool = false) {
+    let sockets = lock.withLock { () -> [Idle] in
+      defer { idle = [:] }
+      return idle.values.flatMap { $0 }
+    }
+    for entry in sockets { entry.socket.close(reset: reset) }
+  }
+
+  private func takeFirst(_ target: Endpoint) -> Idle? {
+    guard var queue = idle[target], !queue.isEmpty else { return nil }
+    let first = queue.removeFirst()
+    idle[target] = queue
+    return first
+  }
+}

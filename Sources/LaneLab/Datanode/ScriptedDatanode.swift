@@ -1,0 +1,68 @@
+internal import CubeFSWire
+internal import NetEndpoint
+internal import Synchronization
+
+/// A TCP server that behaves as a CubeFS datanode of one release, and misbehaves where its script says so.
+final class ScriptedDatanode: @unchecked Sendable {
+  let rules: DatanodeRules
+  let script: FaultScript
+  let ledger = DatanodeLedger()
+  let endpoint: Endpoint
+
+  private let lock = LabLock()
+  private var listener: LabListener?
+  private var acceptor: LabThread?
+  private var sockets: [Int: LabSocket] = [:]
+  private let stopping = Atomic<Bool>(false)
+
+  /// Listens at once and serves until `stop`.
+  /// - Parameter endpoint: a loopback address; port 0 lets the kernel choose.
+  init(at endpoint: Endpoint, rules: DatanodeRules, script: FaultScript) throws(LabIOError) {
+    self.rules = rules
+    self.script = script
+    let listener = try LabListener(endpoint)
+    self.endpoint = listener.endpoint
+    self.listener = listener
+    startAccepting(listener)
+  }
+
+  /// Stops listening and ends every connection, with RST where asked for; returns when all threads are done.
+  func stop(reset: Bool = false) {
+    stopping.store(true, ordering: .releasing)
+    acceptor?.join()
+    acceptor = nil
+    listener?.close()
+    listener = nil
+    for socket in lock.withLock({ Array(sockets.values) }) { socket.stop(reset: reset) }
+    lock.wait(until: { sockets.isEmpty }, then: {})
+  }
+
+  /// Listens again at the same address, as a datanode that comes back.
+  func restart() throws(LabIOError) {
+    let again = try LabListener(endpoint)
+    stopping.store(false, ordering: .releasing)
+    listener = again
+    startAccepting(again)
+  }
+
+  private func startAccepting(_ listener: LabListener) {
+    acceptor = LabThread { [weak self] in
+      while let self, !self.stopping.load(ordering: .acquiring) {
+        guard let socket = listener.accept(withinMs: 50) else { continue }
+        self.serve(socket)
+      }
+    }
+  }
+
+  private func serve(_ socket: LabSocket) {
+    let number = ledger.accepted(socket.peer)
+    lock.withLock { sockets[number] = socket }
+    LabThread.detached { [self] in
+      var connection = DatanodeConnection(socket: socket, number: number, rules: rules, script: script, ledger: ledger)
+      connection.run()
+      ledger.closed(number)
+      socket.close()
+      lock.change { sockets[number] = nil }
+    }
+  }
+}

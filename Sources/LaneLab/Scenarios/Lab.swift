@@ -1,0 +1,98 @@
+internal import Glibc
+internal import NetEndpoint
+
+/// What the lab is to do.
+public struct LabOptions: Sendable {
+  /// Which scenario.
+  public var scenario: LabScenario
+  /// Everything random follows from it.
+  public var seed: UInt64
+  /// How many times the scenario's amount of work.
+  public var rounds: Int
+  /// What the sidecar is told to do wrong, to see the lab fail: `judge` or `restore`.
+  public var sabotage: LabSabotage?
+  /// The program whose `run` is the sidecar.
+  public var program: String
+
+  /// The default scenario, once, by the program that is running.
+  public init(
+    scenario: LabScenario = .default, seed: UInt64? = nil, rounds: Int = 1, sabotage: LabSabotage? = nil, program: String? = nil
+  ) {
+    self.scenario = scenario
+    self.seed = seed ?? UInt64(truncatingIfNeeded: LabClock.nanoseconds) % 1_000_000
+    self.rounds = rounds
+    self.sabotage = sabotage
+    self.program = program ?? Self.ownPath
+  }
+
+  /// Read here and not in the child, whose own `/proc/self/exe` it would be.
+  private static var ownPath: String {
+    var path = [UInt8](repeating: 0, count: 4_096)
+    let count = path.withUnsafeMutableBytes { readlink("/proc/self/exe", $0.baseAddress!, $0.count) }
+    return count > 0 ? String(decoding: path[..<count], as: UTF8.self) : "/proc/self/exe"
+  }
+}
+
+/// What the sidecar can be told to leave out, so that a run of the lab must fail.
+public enum LabSabotage: String, CaseIterable, Sendable {
+  /// It judges nothing.
+  case judge
+  /// It does not give the caller's ReqID back.
+  case restore
+}
+
+/// A named course of events.
+public enum LabScenario: String, CaseIterable, Sendable {
+  /// Every class, every fault, direct and through the sidecar.
+  case `default`
+  /// Two callers whose ReqIDs are equal, at once.
+  case sameReqIDs = "same-reqids"
+  /// Connections of every class held open and counted.
+  case classes
+  /// Hundreds of requests in flight on one connection, and an error that overtakes.
+  case pipeline
+  /// Datanodes that die in mid-stream and come back.
+  case peerKill = "peer-kill"
+  /// Callers that die in mid-stream.
+  case callerKill = "caller-kill"
+
+  /// One line for `--list`.
+  public var summary: String {
+    switch self {
+    case .default: "every class and every fault, direct and through the sidecar"
+    case .sameReqIDs: "two callers with equal ReqIDs at once: each gets its own answers"
+    case .classes: "connections per class, as the datanodes and the kernel count them"
+    case .pipeline: "hundreds in flight on one connection, classes mixed, an error that overtakes"
+    case .peerKill: "datanodes reset everything in mid-stream and come back"
+    case .callerKill: "callers vanish in mid-stream"
+    }
+  }
+}
+
+/// Scripted datanodes, faithful callers, the sidecar between them, and an oracle that believes nobody.
+public enum Lab {
+  /// Runs a scenario.
+  /// - Parameters:
+  ///   - options: what to run.
+  ///   - progress: gets a line now and then.
+  /// - Returns: what was found; a lab that could not even run says so in its complaints.
+  public static func run(_ options: LabOptions, progress: @escaping @Sendable (String) -> Void) -> LabReport {
+    let start = LabClock.nanoseconds
+    progress("scenario \(options.scenario.rawValue), seed \(options.seed), rounds \(options.rounds)")
+    var report = LabReport(scenario: options.scenario.rawValue, seed: options.seed, rounds: options.rounds)
+    do {
+      switch options.scenario {
+      case .default: try DefaultScenario(options: options, progress: progress).run(&report)
+      case .sameReqIDs: try SameReqIDsScenario(options: options).run(&report)
+      case .classes: try ClassesScenario(options: options).run(&report)
+      case .pipeline: try PipelineScenario(options: options).run(&report)
+      case .peerKill: try KillScenario(options: options, progress: progress).runPeerKill(&report)
+      case .callerKill: try KillScenario(options: options, progress: progress).runCallerKill(&report)
+      }
+    } catch {
+      report.complaints.append("the lab could not go on: \(error)")
+    }
+    report.seconds = Double(LabClock.nanoseconds - start) / 1_000_000_000
+    return report
+  }
+}

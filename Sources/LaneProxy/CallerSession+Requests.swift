@@ -1,0 +1,295 @@
+internal import CubeFSWire
+internal import LaneCore
+internal import LinuxIO
+
+extension CallerSession {
+  /// Frames requests and sends them on, as far as they may go now; the rest is held.
+  func process(_ bytes: UnsafeMutableRawBufferPointer) {
+    var rest = bytes
+    inputLimit = bytes.baseAddress.map { $0 + bytes.count }
+    // Bytes from here to where the framer stands belong to requests that may go out, and did not yet.
+    var run = discarding ? nil : rest.baseAddress
+    while true {
+      switch framer.next(&rest) {
+      case .needMore:
+        guard forward(&run, rest.baseAddress) else { return }
+        carried.keep(rest)
+        return
+      case .head(let head):
+        switch admit(head, &run) {
+        case .go:
+          if head.bodyLength == 0, !requestEnds(&run, rest.baseAddress) { return }
+        case .hold:
+          framer.rewind()
+          return hold(head, rest)
+        case .discard:
+          run = nil
+          discarding = head.bodyLength > 0
+          if !discarding { run = rest.baseAddress }
+        case .ended:
+          return
+        }
+      case .body(_, _, let last):
+        guard last else { continue }
+        if discarding {
+          discarding = false
+          run = rest.baseAddress
+        } else if !requestEnds(&run, rest.baseAddress) {
+          return
+        }
+      case .refused(let refusal):
+        guard forward(&run, rest.baseAddress) else { return }
+        return protocolError(Mismatch(refusal))
+      }
+    }
+  }
+
+  private enum Verdict {
+    case go, hold, discard, ended
+  }
+
+  private func admit(_ head: Framer.Head, _ run: inout UnsafeMutableRawPointer?) -> Verdict {
+    let header = head.header
+    guard header.resultCode == .initial else {
+      if forward(&run, head.start) {
+        protocolError(Mismatch(.callerProtocol, expected: .result(.initial), observed: .result(header.resultCode)))
+      }
+      return .ended
+    }
+    let rule = proxy.catalogue[header.opcode]
+    var decision = Admission.decide(facts(for: rule))
+    if decision != .forward {
+      // What came before goes out first; that alone may end what is in flight.
+      guard forward(&run, head.start) else { return .ended }
+      run = head.start
+      decision = Admission.decide(facts(for: rule))
+    }
+    while true {
+      switch decision {
+      case .forward:
+        begin(head)
+        return .go
+      case .lease:
+        return lease(rule, head)
+      case .wait:
+        waiting = .answers
+        heldSince = heldSince ?? reactor.now
+        beginWaiting(rule)
+        return .hold
+      case .release:
+        release(because: nil, resuming: false)
+      case .finish:
+        finishFront(.delivered)
+      case .cancel:
+        cancelFront()
+      case .dirtyReuse:
+        dirtyReuse(head)
+        return .ended
+      }
+      decision = Admission.decide(facts(for: rule))
+    }
+  }
+
+  private func facts(for rule: OperationRule) -> Admission.Facts {
+    var facts = Admission.Facts(next: rule.operationClass, nextKind: rule.caller)
+    guard let upstream else { return facts }
+    facts.current = upstream.operationClass
+    facts.inFlight = unanswered
+    facts.known = exchanges.count
+    facts.doomed = upstream.carriedError || !upstream.isOpen
+    facts.limit = proxy.settings.maxInFlight
+    facts.betweenReplies = !upstream.framer.isInsidePacket
+    if let front = exchanges.first {
+      facts.currentKind = front.rule.caller
+      facts.completion = front.rule.completion
+      facts.replies = front.replies
+      facts.delivered = front.replies > 0
+    }
+    return facts
+  }
+
+  /// Asks for a connection of the request's class. The request is held where none is at hand.
+  private func lease(_ rule: OperationRule, _ head: Framer.Head) -> Verdict {
+    if heldBegun, rule.caller == .lockStep, hasNewerRequest(after: head) {
+      return forgetHeld(head)
+    }
+    if let reason = heldFailure {
+      heldFailure = nil
+      return refuse(head, reason, nil)
+    }
+    if let upstream = granted, upstream.operationClass == rule.operationClass {
+      granted = nil
+      attach(upstream)
+      begin(head)
+      return .go
+    }
+    heldSince = heldSince ?? reactor.now
+    switch peer.lease(rule.operationClass, for: self, fresh: replaced) {
+    case .leased(let upstream):
+      attach(upstream)
+      begin(head)
+      return .go
+    case .dialling(let upstream):
+      waiting = .dial(upstream)
+      beginWaiting(rule)
+      return .hold
+    case .waiting:
+      waiting = .lane(rule.operationClass)
+      beginWaiting(rule)
+      return .hold
+    case .refused(let reason, let failure):
+      return refuse(head, reason, failure)
+    }
+  }
+
+  /// A lock-step caller has gone on to another request while this one waited: an answer now would be read as the answer to that.
+  private func hasNewerRequest(after head: Framer.Head) -> Bool {
+    guard let inputLimit, head.start + head.packetLength <= inputLimit else { return false }
+    let next = head.start + head.packetLength
+    // Where the request's own body is not all here, what can be read is the rest of it; and garbage is no request.
+    if next < inputLimit { return next.load(as: UInt8.self) == HeaderView.magic }
+    return !inputEnded && peek() == .readable
+  }
+
+  /// The request that waited is nobody's any more.
+  private func forgetHeld(_ head: Framer.Head) -> Verdict {
+    let exchange = Exchange(head, stamp: proxy.stamps.next(), catalogue: proxy.catalogue, now: heldSince ?? reactor.now)
+    finished(exchange, exchange.isDueNothing ? .noneDue : .abandoned)
+    if !exchange.isDueNothing {
+      var event = LaneEvent(.callerAbandoned, reason: .inFlight, action: .cancelled)
+      event.operation = LaneEvent.Operation(exchange)
+      record(&event)
+    }
+    heldBegun = false
+    heldSince = nil
+    heldFailure = nil
+    replaced = false
+    return .discard
+  }
+
+  private func beginWaiting(_ rule: OperationRule) {
+    if !heldBegun { proxy.accounting.begin(rule.operationClass) }
+    heldBegun = true
+    heldAllowance = rule.allowance
+    updateTimer()
+  }
+
+  /// The request cannot be served: its caller is told at once, and its body is read away.
+  private func refuse(_ head: Framer.Head, _ reason: Reason, _ failure: SystemFailure?) -> Verdict {
+    let exchange = Exchange(head, stamp: proxy.stamps.next(), catalogue: proxy.catalogue, now: heldSince ?? reactor.now)
+    if !heldBegun { proxy.accounting.begin(exchange.operationClass) }
+    heldBegun = false
+    heldSince = nil
+    replaced = false
+    if exchange.isDueNothing {
+      // Its caller reads nothing: an error reply would be read as the answer to the next request.
+      finished(exchange, .noneDue)
+      return .discard
+    }
+    return answer(exchange, reason, detail: failure.map { "\($0)" }) ? .discard : .ended
+  }
+
+  /// The request goes out under a stamp of its own.
+  private func begin(_ head: Framer.Head) {
+    let stamp = proxy.stamps.next()
+    if !heldBegun { proxy.accounting.begin(proxy.catalogue[head.header.opcode].operationClass) }
+    let arrived = heldSince ?? reactor.now
+    heldBegun = false
+    heldSince = nil
+    if exchanges.isEmpty { lastProgress = arrived }
+    exchanges.append(Exchange(head, stamp: stamp, catalogue: proxy.catalogue, now: arrived))
+    head.header.restamp(stamp)
+    if exchanges.count == 1 { updateTimer() }
+  }
+
+  /// The request's last byte is in. False where the session has ended or must not go on.
+  private func requestEnds(_ run: inout UnsafeMutableRawPointer?, _ end: UnsafeMutableRawPointer?) -> Bool {
+    guard exchanges.lastRequestIsComplete() else { return true }
+    guard forward(&run, end) else { return false }
+    guard let exchange = exchanges.removeLast() else { return true }
+    finished(exchange, .noneDue)
+    if exchanges.isEmpty { release(because: nil, resuming: false) }
+    return true
+  }
+
+  /// Sends the run up to `end`. False where the session has ended, or the run must be sent anew on another connection.
+  private func forward(_ run: inout UnsafeMutableRawPointer?, _ end: UnsafeMutableRawPointer?) -> Bool {
+    guard let start = run, let end, end > start, let upstream else { return true }
+    run = end
+    switch upstream.send(UnsafeRawBufferPointer(start: start, count: end - start)) {
+    case .sent: return true
+    case .queued:
+      pauseReading()
+      return true
+    case .overflow:
+      fail(.pendingOutput)
+      return false
+    case .failed:
+      // Not a byte of these requests was given to the kernel: once, another connection is as good (G12).
+      if !replaced, upstream.bytesWritten == writtenAtLease, let limit = inputLimit, !exchanges.isEmpty {
+        sendAnew(UnsafeMutableRawBufferPointer(start: start, count: limit - start))
+        return false
+      }
+      upstreamLost(.upstreamReset)
+      return isOpen
+    }
+  }
+
+  /// Sends requests that never left on a connection that is newly opened. `bytes` begin with the first of them.
+  private func sendAnew(_ bytes: UnsafeMutableRawBufferPointer) {
+    guard let dead = upstream else { return }
+    var rest = bytes
+    var walker = Framer(.request, release: proxy.settings.release, limits: proxy.settings.frameLimits)
+    var index = 0
+    while index < exchanges.count {
+      switch walker.next(&rest) {
+      case .head(let head):
+        head.header.restamp(exchanges.callerReqID(index))
+        proxy.accounting.takeBack(exchanges[index].operationClass)
+        index += 1
+      case .body: continue
+      case .needMore, .refused: index = exchanges.count
+      }
+    }
+    heldSince = exchanges.first?.startedAt
+    exchanges.removeAll()
+    upstream = nil
+    peer.giveBack(dead, inFlight: 0, reason: .upstreamReset)
+    framer.rewind()
+    replaced = true
+    pauseReading()
+    held = HeldBytes(copying: bytes)
+    resume()
+  }
+
+  /// Keeps what cannot go on yet. `rest` is what follows the head.
+  private func hold(_ head: Framer.Head, _ rest: UnsafeMutableRawBufferPointer) {
+    pauseReading()
+    held = HeldBytes(copying: UnsafeMutableRawBufferPointer(start: head.start, count: head.length + rest.count))
+    updateTimer()
+  }
+
+  /// Goes on with what was held. Not to be called while bytes are being processed.
+  func resume() {
+    waiting = .nothing
+    guard isOpen, let pieces = held.take() else { return }
+    process(pieces.bytes)
+    guard isOpen, held == nil else { return }
+    if upstream.map({ $0.pendingBytes == 0 }) ?? true { resumeReading() }
+    updateTimer()
+    closeIfIdle()
+  }
+
+  /// The upstream's replies of one read were handled: a request that waited for them may go on.
+  func repliesHandled() {
+    guard isOpen else { return }
+    if case .answers = waiting, unanswered == 0 || upstream == nil { resume() }
+    updateTimer()
+    closeIfIdle()
+  }
+
+  /// The upstream has taken all that it was sent.
+  func upstreamDrained() {
+    if case .nothing = waiting, held == nil, !inputEnded { resumeReading() }
+  }
+}

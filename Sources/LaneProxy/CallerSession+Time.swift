@@ -1,0 +1,91 @@
+internal import CubeFSWire
+internal import LaneCore
+internal import LinuxIO
+
+extension CallerSession {
+  /// When the operation at the front must have its next reply (G11); nil where it has no deadline.
+  private var answerDue: Nanoseconds? {
+    // While the caller does not take what it is owed, the clock that runs is its own.
+    guard blockedSince == nil, exchanges.unanswered > 0, let upstream, upstream.operationClass != .other else { return nil }
+    let front = exchanges.firstUnanswered
+    guard let allowance = exchanges[front].allowance else { return nil }
+    // A caller's clock starts when it has read the reply before.
+    return max(lastProgress, exchanges[front].startedAt) &+ allowance
+  }
+
+  /// When the request that waits must have its connection, and what it is called when it has not.
+  private var leaseDue: (time: Nanoseconds, reason: Reason)? {
+    let since = heldSince ?? lastProgress
+    let limit: (time: Nanoseconds, reason: Reason)
+    switch waiting {
+    case .dial(let upstream): limit = (upstream.openedAt &+ proxy.settings.dialTimeout, .dialTimeout)
+    case .lane(let operationClass): limit = (since &+ peer.limits(operationClass).queueTimeout, .queueTimeout)
+    case .answers: limit = (.max, .deadline)
+    case .nothing: return nil
+    }
+    guard let allowance = heldAllowance, since &+ allowance < limit.time else { return limit }
+    return (since &+ allowance, .deadline)
+  }
+
+  /// How often it is looked whether a caller whose requests are held is still there: its connection is not being read.
+  private static let closeCheckInterval: Nanoseconds = 1_000_000_000
+
+  /// Sets the timer to whatever comes first. A later time is one store; nothing is cheaper to skip.
+  func updateTimer() {
+    guard isOpen, let timer else { return }
+    var next = Nanoseconds.max
+    if let answerDue { next = min(next, answerDue) }
+    if let leaseDue { next = min(next, leaseDue.time) }
+    if held != nil { next = min(next, reactor.now &+ Self.closeCheckInterval) }
+    if blockedSince != nil { next = min(next, blockedLook.time &+ proxy.settings.backPressure) }
+    if inputEnded { next = min(next, lastProgress &+ proxy.settings.halfClose) }
+    if let unknownDue { next = min(next, unknownDue) }
+    if proxy.settings.idleCaller > 0, upstream == nil, held == nil { next = min(next, lastProgress &+ proxy.settings.idleCaller) }
+    if next == .max { timer.disarm() } else { timer.arm(at: next) }
+  }
+
+  /// How long a known class waits behind unknown operations that may be due nothing.
+  private var unknownDue: Nanoseconds? {
+    guard isUnknownTraffic, case .answers = waiting, let heldSince else { return nil }
+    return heldSince &+ peer.limits(.other).queueTimeout
+  }
+
+  func timeIsUp() {
+    guard isOpen else { return }
+    let now = reactor.now
+    if let blockedSince, now >= blockedLook.time &+ proxy.settings.backPressure {
+      // A slow caller that reads is served as it would be without us. Where the peer has lost patience meanwhile, the block's CRC
+      // shows it; without a CRC nothing would, and the peer's 5 s must not be reached.
+      let isChecked = upstream?.plan.checksPayload ?? true
+      let moves = unacknowledgedBytes < blockedLook.owed && (isChecked || now < blockedSince &+ 2 &* proxy.settings.backPressure)
+      // Between two packets the peer loses nothing by waiting.
+      if !moves, let upstream, upstream.framer.isInsidePacket { return fail(.backPressure) }
+      blockedLook = (now, unacknowledgedBytes)
+    }
+    if let answerDue, now >= answerDue {
+      failAll(.deadline)
+    } else if let leaseDue, now >= leaseDue.time {
+      giveUpLease(leaseDue.reason)
+    } else if held != nil, let heldSince, now >= heldSince &+ proxy.settings.halfClose, peerHasShut {
+      callerLost(.callerClosed)
+    } else if let unknownDue, now >= unknownDue {
+      if upstream?.partlyDelivered ?? false { fail(.queueTimeout) } else { release(because: .singleUse) }
+    } else if inputEnded, now >= lastProgress &+ proxy.settings.halfClose {
+      callerLost(.callerClosed)
+    } else if proxy.settings.idleCaller > 0, upstream == nil, held == nil, now >= lastProgress &+ proxy.settings.idleCaller {
+      callerLost(.idleTimeout)
+    }
+    updateTimer()
+  }
+
+  private func giveUpLease(_ reason: Reason) {
+    switch waiting {
+    case .dial(let upstream): peer.dialEnded(upstream, failure: reason == .dialTimeout ? .dialTimeout : nil)
+    case .lane(let operationClass): peer.abandonWait(self, operationClass)
+    // An error reply now would overtake the answers that it waits behind.
+    case .answers: return fail(reason)
+    case .nothing: return
+    }
+    failHeld(reason)
+  }
+}

@@ -1,0 +1,204 @@
+internal import CubeFSWire
+internal import LaneCore
+internal import LinuxIO
+internal import NetEndpoint
+
+/// One caller's connection: its requests in order, the operations in flight, and the upstream that serves them.
+///
+/// A session holds at most one upstream. What it cannot send on it waits, unread where possible: the copy that is held is at
+/// most one read.
+final class CallerSession: Connection {
+  /// What the session waits for before it takes the next request.
+  enum Waiting {
+    case nothing
+    /// The operations in flight to be answered.
+    case answers
+    /// A place in the lane.
+    case lane(OperationClass)
+    /// A dial.
+    case dial(Upstream)
+  }
+
+  let proxy: Proxy
+  let peer: Peer
+  let number: Int
+
+  var framer: Framer
+  var carried = CarriedBytes()
+  var held: HeldBytes?
+  /// When the request at the front of `held` arrived; nil where none waits.
+  var heldSince: Nanoseconds?
+  /// The share of its caller's deadline that is ours, nanoseconds; nil where it has none.
+  var heldAllowance: Nanoseconds?
+  /// Why the request at the front of `held` will not be served: set while it is read again to be answered.
+  var heldFailure: Reason?
+  var waiting = Waiting.nothing
+  /// The body of a request that failed before it was sent is being read away.
+  var discarding = false
+  /// An operation was begun for the request at the front of `held`, and has not ended.
+  var heldBegun = false
+
+  /// Operations on `upstream`.
+  var exchanges = ExchangeQueue()
+  var upstream: Upstream?
+  /// A connection that was dialled or waited for, for the request at the front of `held`.
+  var granted: Upstream?
+  /// `bytesWritten` of the upstream when the lease began.
+  var writtenAtLease: UInt64 = 0
+  /// Where the bytes end that are being processed.
+  var inputLimit: UnsafeMutableRawPointer?
+  /// An upstream that died before the first byte of a request was replaced for this request already (G12).
+  var replaced = false
+
+  var inputEnded = false
+  var isEnding = false
+  /// When the caller last got a reply, or sent a request after having been idle.
+  var lastProgress: Nanoseconds = 0
+  /// Since when the caller does not read what it is owed.
+  var blockedSince: Nanoseconds?
+  /// When that was last looked at, and how much it had not acknowledged then.
+  var blockedLook: (time: Nanoseconds, owed: Int) = (0, 0)
+  private(set) var timer: ReactorTimer!
+
+  init(proxy: Proxy, peer: Peer, number: Int, accepted: AcceptedSocket) throws(SystemFailure) {
+    self.proxy = proxy
+    self.peer = peer
+    self.number = number
+    framer = Framer(.request, release: proxy.settings.release, limits: proxy.settings.frameLimits)
+    lastProgress = proxy.reactor.now
+    try super.init(reactor: proxy.reactor, accepted: accepted, options: proxy.settings.downstream)
+    pendingLimit = proxy.settings.pendingOutput + Reactor.readBufferSize + Reactor.readHeadroom
+    timer = ReactorTimer(proxy.reactor) { [unowned self] in self.timeIsUp() }
+    updateTimer()
+  }
+
+  // MARK: What is in flight
+
+  /// Operations without all the replies they are known to be due.
+  var unanswered: Int {
+    guard let upstream, upstream.operationClass == .other else { return exchanges.unanswered }
+    // A further reply to an operation that was answered counts until its last byte, too: nothing else may follow half of it.
+    return max(exchanges.silent, upstream.framer.isInsidePacket ? 1 : 0)
+  }
+
+  var isUnknownTraffic: Bool { upstream?.operationClass == .other }
+
+  /// For an operator: which stamps would have been right.
+  var stampsInFlight: FieldValue {
+    guard let first = exchanges.first, let last = exchanges.last else { return .text("none in flight") }
+    return exchanges.count == 1 ? .signed(first.stamp) : .text("one of \(exchanges.count) in flight, \(first.stamp) to \(last.stamp)")
+  }
+
+  func restore(_ header: HeaderView, _ index: Int) {
+    if !proxy.keepsStamps { header.restamp(exchanges.callerReqID(index)) }
+  }
+
+  // MARK: Events of the socket
+
+  override func readable() {
+    let buffer = reactor.readBuffer
+    switch read(into: buffer) {
+    case .bytes(let count):
+      process(carried.prepend(to: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)))
+      if proxy.isDraining { closeIfIdle() }
+    case .wouldBlock: break
+    case .end: callerEnded()
+    case .failed: callerLost(.callerReset)
+    }
+  }
+
+  override func broken(_ failure: SystemFailure) { callerLost(.callerReset) }
+
+  override func drained() {
+    blockedSince = nil
+    upstream?.resumeReading()
+    updateTimer()
+    closeIfIdle()
+  }
+
+  /// The caller has shut its sending side. What it asked for is still answered, for a while.
+  private func callerEnded() {
+    inputEnded = true
+    if framer.isInsidePacket || carried.count > 0 {
+      let partial = framer.isInsidePacket && !discarding
+      return partial ? callerLost(.callerTruncated) : callerLost(.callerClosed)
+    }
+    lastProgress = reactor.now
+    closeIfIdle()
+    updateTimer()
+  }
+
+  // MARK: Handing replies to the caller
+
+  /// How much is read at a time for a caller that does not keep up, bytes: what waits here is a pause of the peer's.
+  private static let laggingReadSize = 16 * 1024
+
+  /// The one way by which bytes reach the caller; `bytesWritten` and `pendingBytes` count them. False where the session has ended.
+  func deliver(_ bytes: UnsafeRawBufferPointer, from source: Upstream) -> Bool {
+    switch send(bytes) {
+    case .sent:
+      source.readLimit = Reactor.readBufferSize
+      return true
+    case .queued:
+      source.readLimit = Self.laggingReadSize
+      // Not a byte more is taken from the peer than the caller takes from us.
+      source.pauseReading()
+      if blockedSince == nil {
+        blockedSince = reactor.now
+        blockedLook = (reactor.now, unacknowledgedBytes)
+      }
+      updateTimer()
+      return true
+    case .overflow:
+      fail(.pendingOutput)
+      return false
+    case .failed:
+      callerLost(.callerReset)
+      return false
+    }
+  }
+
+  /// One reply has passed the judge, to its last byte.
+  func replyComplete(_ index: Int, _ plan: ReplyPlan, now: Nanoseconds) {
+    lastProgress = now
+    guard plan.completes else { return }
+    if isUnknownTraffic {
+      // It may have more to come: it stays known until a later one is answered, within a bound.
+      if exchanges.markAnswered(index) { finished(exchanges[index], plan.isError ? .errorReply : .delivered) }
+      exchanges.forgetAnswered(before: index, bound: 64)
+      return
+    }
+    exchanges.markComplete(index, inError: plan.isError)
+  }
+
+  /// What was answered has been handed on: count it, and forget it.
+  func settle() {
+    while let exchange = exchanges.popComplete() { finished(exchange, exchange.endedInError ? .errorReply : .delivered) }
+  }
+
+  func finished(_ exchange: Exchange, _ outcome: Outcome) {
+    proxy.accounting.end(exchange.operationClass, outcome)
+    guard proxy.wantsDetail else { return }
+    var event = LaneEvent(.operationFinished)
+    event.outcome = outcome
+    event.operation = LaneEvent.Operation(exchange)
+    event.duration = reactor.now &- exchange.startedAt
+    record(&event)
+  }
+
+  func record(_ event: inout LaneEvent) {
+    event.peer = peer.endpoint
+    event.caller = remote
+    event.connection = UInt64(number)
+    proxy.sink.record(event)
+  }
+
+  func report(_ mismatch: Mismatch, _ exchange: Exchange?, _ name: LaneEvent.Name, _ action: LaneEvent.Action) {
+    var event = LaneEvent(name, reason: mismatch.reason, action: action)
+    event.operation = exchange.map { LaneEvent.Operation($0) }
+    event.operationClass = upstream?.operationClass
+    event.expected = mismatch.expected
+    event.observed = mismatch.observed
+    record(&event)
+  }
+}

@@ -1,0 +1,189 @@
+internal import CubeFSWire
+public import LaneCore
+public import LinuxIO
+public import NetEndpoint
+
+/// All that one reactor proxies: listeners, callers' sessions, peers and their lanes. Created and used in the reactor's thread.
+public final class Proxy {
+  /// Where a listener's connections are to go.
+  public enum Route: Sendable, Equatable {
+    /// To one peer.
+    case peer(Endpoint)
+    /// To where the caller meant, as connection tracking remembers.
+    case originalDestination
+  }
+
+  let reactor: Reactor
+  let settings: ProxySettings
+  let sink: any EventSink
+  let catalogue = OperationCatalogue.standard
+  let wantsDetail: Bool
+  private let observed: [Bool]
+  /// The lab's defects.
+  let judgesNothing: Bool
+  let keepsStamps: Bool
+  var stamps: StampGenerator
+  /// How operations began and ended.
+  public internal(set) var accounting = Accounting()
+  private var listeners: [Listener] = []
+  private var peers: [Endpoint: Peer] = [:]
+  private(set) var sessions: [Int: CallerSession] = [:]
+  private var nextSession = 1
+  private var sweep: ReactorTimer?
+  private(set) var isDraining = false
+  /// `drain` was called.
+  public var isStopping: Bool { isDraining }
+  private var drainDeadline: ReactorTimer?
+  private var onDrained: (() -> Void)?
+
+  /// - Parameters:
+  ///   - reactor: whose thread this is.
+  ///   - random: 64 random bits a call, for stamps.
+  ///   - sink: where events go.
+  public init(reactor: Reactor, settings: ProxySettings, sink: any EventSink, random: @escaping @Sendable () -> UInt64) {
+    self.reactor = reactor
+    self.settings = settings
+    self.sink = sink
+    wantsDetail = sink.wantsDetail
+    judgesNothing = settings.sabotage == .judge
+    keepsStamps = settings.sabotage == .restore
+    observed = OperationClass.allCases.map { settings.judge[$0] == .observe }
+    stamps = StampGenerator(random: random)
+    sweep = ReactorTimer(reactor) { [unowned self] in self.sweepLanes() }
+    sweep?.arm(at: reactor.now + Self.sweepInterval)
+  }
+
+  private static let sweepInterval: Nanoseconds = 1_000_000_000
+
+  /// Opens a listener. Returns its address, with the real port.
+  public func listen(on endpoint: Endpoint, route: Route) throws(SystemFailure) -> Endpoint {
+    let listener = try Listener(
+      reactor: reactor, on: endpoint, backlog: 1024, accept: { [unowned self] in self.accept($0, route) },
+      trouble: { [unowned self] in self.report($0, endpoint) })
+    listeners.append(listener)
+    var event = LaneEvent(.listenerOpened)
+    event.detail = "\(listener.endpoint)"
+    if case .peer(let peer) = route { event.peer = peer }
+    sink.record(event)
+    return listener.endpoint
+  }
+
+  /// Callers connected.
+  public var sessionCount: Int { sessions.count }
+
+  // MARK: Accepting
+
+  private func accept(_ socket: AcceptedSocket, _ route: Route) {
+    let destination: Endpoint
+    switch route {
+    case .peer(let peer): destination = peer
+    case .originalDestination:
+      do {
+        destination = try socket.originalDestination()
+      } catch {
+        return refuse(socket, .noOriginalDestination, nil, detail: "\(error)")
+      }
+      // Somebody connected to the listener itself: to dial that would come back here.
+      if listeners.contains(where: { $0.endpoint.port == destination.port && [0, destination.address].contains($0.endpoint.address) }) {
+        return refuse(socket, .proxyLoop, destination, detail: nil)
+      }
+    }
+    if isDraining { return refuse(socket, .shutdown, destination, detail: nil) }
+    guard sessions.count < settings.maxConnections else { return refuse(socket, .connectionLimit, destination, detail: nil) }
+    let peer = peer(destination)
+    // A peer that has just refused is refused here, too: a caller's pool dials ahead, and must not take this for a live peer.
+    guard peer.isWorthTrying(now: reactor.now) else { return refuse(socket, .peerBackOff, destination, detail: nil) }
+    do {
+      let session = try CallerSession(proxy: self, peer: peer, number: nextSession, accepted: socket)
+      sessions[nextSession] = session
+      nextSession += 1
+    } catch {
+      var event = LaneEvent(.connectionRefused, reason: .callerReset, action: .refused)
+      event.caller = socket.remote
+      event.peer = destination
+      event.detail = "\(error)"
+      sink.record(event)
+    }
+  }
+
+  private func refuse(_ socket: AcceptedSocket, _ reason: Reason, _ peer: Endpoint?, detail: String?) {
+    socket.reset()
+    var event = LaneEvent(.connectionRefused, reason: reason, action: .refused)
+    event.caller = socket.remote
+    event.peer = peer
+    event.detail = detail
+    sink.record(event)
+  }
+
+  private func report(_ trouble: ListenerTrouble, _ endpoint: Endpoint) {
+    var event: LaneEvent
+    switch trouble {
+    case .descriptorsExhausted(let failure):
+      event = LaneEvent(.listenerExhausted, reason: .descriptorLimit, action: .paused)
+      event.detail = "\(endpoint): \(failure)"
+    case .recovered(let pause):
+      event = LaneEvent(.listenerRecovered)
+      event.duration = pause
+      event.detail = "\(endpoint)"
+    case .stopped(let failure):
+      event = LaneEvent(.listenerFailed, action: .refused)
+      event.detail = "\(endpoint): \(failure)"
+    }
+    sink.record(event)
+  }
+
+  // MARK: Parts
+
+  private func peer(_ endpoint: Endpoint) -> Peer {
+    if let known = peers[endpoint] { return known }
+    let peer = Peer(endpoint, self)
+    peers[endpoint] = peer
+    return peer
+  }
+
+  func observes(_ operationClass: OperationClass) -> Bool { observed[Int(operationClass.rawValue)] }
+
+  func session(_ number: Int) -> CallerSession? { sessions[number] }
+
+  func ended(_ session: CallerSession) {
+    sessions[session.number] = nil
+    if isDraining { drainStep() }
+  }
+
+  private func sweepLanes() {
+    for (endpoint, peer) in peers {
+      peer.sweep(now: reactor.now)
+      if peer.mayBeForgotten(now: reactor.now) && !sessions.values.contains(where: { $0.peer === peer }) { peers[endpoint] = nil }
+    }
+    sweep?.arm(at: reactor.now + Self.sweepInterval)
+  }
+
+  // MARK: Stopping
+
+  /// Stops accepting, lets operations finish for as long as `shutdownTimeout`, resets what is left, then calls `done`.
+  public func drain(_ done: @escaping () -> Void) {
+    guard !isDraining else { return }
+    isDraining = true
+    onDrained = done
+    for listener in listeners { listener.close() }
+    listeners.removeAll()
+    drainDeadline = ReactorTimer(reactor) { [unowned self] in
+      for session in Array(self.sessions.values) { session.fail(.shutdown) }
+      self.drainStep()
+    }
+    drainDeadline?.arm(at: reactor.now + settings.shutdownTimeout)
+    for session in Array(sessions.values) { session.closeIfIdle() }
+    drainStep()
+  }
+
+  private func drainStep() {
+    guard sessions.isEmpty, let done = onDrained else { return }
+    onDrained = nil
+    drainDeadline?.disarm()
+    sweep?.disarm()
+    for peer in peers.values { peer.retireIdle(.shutdown) }
+    // A peer and its proxy hold each other.
+    peers.removeAll()
+    done()
+  }
+}

@@ -1,0 +1,190 @@
+internal import CubeFSWire
+internal import LaneCore
+internal import LinuxIO
+
+extension Upstream {
+  /// Reads once, judges what came, and hands on what passes.
+  func receive() {
+    let buffer = UnsafeMutableRawBufferPointer(rebasing: reactor.readBuffer[..<readLimit])
+    switch read(into: buffer) {
+    case .bytes(let count):
+      lastReadWasFull = count == buffer.count
+      let bytes = carried.prepend(to: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count))
+      guard let session = owner else { return unsolicited(bytes) }
+      relay(bytes)
+      session.repliesHandled()
+    case .wouldBlock: break
+    case .end: lost(framer.isInsidePacket || carried.count > 0 ? .upstreamTruncated : .upstreamClosed)
+    case .failed: lost(.upstreamReset)
+    }
+  }
+
+  private func unsolicited(_ bytes: UnsafeMutableRawBufferPointer) {
+    report(.replyUnsolicited, .replyUnsolicited, stray: bytes)
+    peer.idleFailed(self, .unreadBytes)
+  }
+
+  /// Frames and judges. Bytes that pass are collected into one run and handed on together; a run ends where a reply fails,
+  /// where the last operation is answered, and with the bytes.
+  private func relay(_ bytes: UnsafeMutableRawBufferPointer) {
+    guard let session = owner else { return }
+    var rest = bytes
+    var run = Run(start: bytes.baseAddress)
+    while true {
+      switch framer.next(&rest) {
+      case .needMore:
+        guard hand(&run, rest.baseAddress, to: session) else { return }
+        if framer.isInsidePacket { partlyDelivered = true }
+        carried.keep(rest)
+        return
+      case .head(let head):
+        run.packet = UnsafeRawPointer(head.start)
+        partlyDelivered = false
+        if let mismatch = judge(head, session), !pass(mismatch, head, session) {
+          guard hand(&run, run.packet.map { UnsafeMutableRawPointer(mutating: $0) }, to: session) else { return }
+          return session.dropped(mismatch, of: session.exchanges.index(ofStamp: head.header.reqID) ?? session.exchanges.firstUnanswered)
+        }
+        crc = PayloadCRC()
+        if head.bodyLength == 0, !finishReply(&run, &rest, session) { return }
+      case .body(let piece, let part, let last):
+        if part == .payload && plan.checksPayload { crc.update(UnsafeRawBufferPointer(piece)) }
+        if last, !finishReply(&run, &rest, session) { return }
+      case .refused(let refusal):
+        guard hand(&run, rest.baseAddress, to: session) else { return }
+        return session.dropped(Mismatch(refusal), of: session.exchanges.firstUnanswered)
+      }
+    }
+  }
+
+  /// Bytes that passed and were not handed on yet.
+  private struct Run {
+    var start: UnsafeMutableRawPointer?
+    /// Where the reply that is passing through begins, where that is among these bytes.
+    var packet: UnsafeRawPointer?
+  }
+
+  /// Hands the run up to `end` to the caller. False where that ended the lease.
+  private func hand(_ run: inout Run, _ end: UnsafeMutableRawPointer?, to session: CallerSession) -> Bool {
+    guard let start = run.start, let end, end > start else { return true }
+    run.start = end
+    guard session.deliver(UnsafeRawBufferPointer(start: start, count: end - start), from: self) else { return false }
+    session.settle()
+    return true
+  }
+
+  /// Nil where the reply may pass; its ReqID is then the caller's again.
+  private func judge(_ head: Framer.Head, _ session: CallerSession) -> Mismatch? {
+    let stamp = head.header.reqID
+    guard let index = session.exchanges.index(ofStamp: stamp) else {
+      return Mismatch(.stampUnknown, expected: session.stampsInFlight, observed: .signed(stamp))
+    }
+    if session.exchanges.isComplete(index) {
+      return Mismatch(.replySurplus, expected: session.stampsInFlight, observed: .signed(stamp))
+    }
+    // Only an error may overtake (PROTOCOL.md section 6, number 1), and unknown operations have no known order.
+    if index != session.exchanges.firstUnanswered, head.header.resultCode == .ok, session.exchanges.completion(index) != .anyNumber {
+      return Mismatch(
+        .replyOutOfOrder, expected: .signed(session.exchanges[session.exchanges.firstUnanswered].stamp), observed: .signed(stamp))
+    }
+    do throws(Mismatch) {
+      plan = try session.exchanges.judge(index, head)
+    } catch {
+      return error
+    }
+    current = stamp
+    session.restore(head.header, index)
+    return nil
+  }
+
+  /// What judges nothing, or only watches, lets a mismatch pass. False where it must be dropped.
+  private func pass(_ mismatch: Mismatch, _ head: Framer.Head, _ session: CallerSession) -> Bool {
+    let isSabotaged = peer.proxy.judgesNothing
+    // To take a half-sent request for answered would let the rest of it go missing on a connection that is used again.
+    guard isSabotaged || peer.proxy.observes(operationClass), !session.exchanges.isEmpty, mismatch.reason != .replyBeforeRequest else {
+      return false
+    }
+    let known = session.exchanges.index(ofStamp: head.header.reqID)
+    let index = known ?? session.exchanges.firstUnanswered
+    current = session.exchanges[index].stamp
+    if !isSabotaged { session.report(mismatch, session.exchanges[index], .replyObserved, .forwarded) }
+    // Under a stamp that is not in flight the caller sees what came, not its own ReqID: to make a stray look right would be worse
+    // than no sidecar at all.
+    if known != nil || isSabotaged { session.restore(head.header, index) }
+    plan = session.exchanges.follow(index, head)
+    return true
+  }
+
+  /// A reply's last byte is in. False where the lease has ended and these bytes must not be touched any more.
+  private func finishReply(_ run: inout Run, _ rest: inout UnsafeMutableRawBufferPointer, _ session: CallerSession) -> Bool {
+    guard let index = session.exchanges.index(ofStamp: current) else {
+      // Every way out of the queue ends the lease as well.
+      return false
+    }
+    if plan.checksPayload && crc.value != plan.expectedCRC {
+      let mismatch = Mismatch(
+        .payloadCRC, expected: .unsigned(UInt64(plan.expectedCRC)), observed: .unsigned(UInt64(crc.value)))
+      if peer.proxy.judgesNothing {
+        // Passes.
+      } else if peer.proxy.observes(operationClass) {
+        session.report(mismatch, session.exchanges[index], .replyObserved, .forwarded)
+      } else {
+        // The whole of it may be here still: then the caller has seen nothing, and gets an error reply.
+        if let packet = run.packet {
+          guard hand(&run, UnsafeMutableRawPointer(mutating: packet), to: session) else { return false }
+        } else {
+          partlyDelivered = true
+        }
+        session.dropped(mismatch, of: session.exchanges.index(ofStamp: current) ?? 0)
+        return false
+      }
+    }
+    if plan.isError { carriedError = true }
+    run.packet = nil
+    partlyDelivered = false
+    session.replyComplete(index, plan, now: reactor.now)
+    guard session.exchanges.isAnswered, !session.isUnknownTraffic else { return true }
+    let trails = isTrailing(rest, session.exchanges[index])
+    // The last operation is answered: hand everything on before the lease ends.
+    guard hand(&run, rest.baseAddress, to: session) else { return false }
+    if !rest.isEmpty && !trails {
+      report(.replyUnsolicited, .replySurplus, stray: rest)
+      session.release(because: .unreadBytes)
+    } else {
+      session.release(because: nil)
+    }
+    return false
+  }
+
+  /// Whether what follows the last reply is the one more that such an operation's peer is known to send.
+  private func isTrailing(_ rest: UnsafeMutableRawBufferPointer, _ exchange: Exchange) -> Bool {
+    guard exchange.rule.sendsOneMore, !rest.isEmpty, let base = rest.baseAddress else { return false }
+    // The start of a head says no more than that it is one.
+    guard rest.count >= HeaderView.fixedLength else { return rest[0] == HeaderView.magic }
+    return HeaderView(at: base).reqID == exchange.stamp && HeaderView(at: base).opcode == exchange.opcode
+  }
+
+  private func report(_ name: LaneEvent.Name, _ reason: Reason, stray: UnsafeMutableRawBufferPointer) {
+    var event = LaneEvent(name, reason: reason, action: .retired)
+    event.peer = peer.endpoint
+    event.operationClass = operationClass
+    event.connection = owner.map { UInt64($0.number) }
+    event.observed = .text("\(stray.count) bytes")
+    if stray.count >= HeaderView.fixedLength, let base = stray.baseAddress {
+      let header = HeaderView(at: base)
+      if header.magic == HeaderView.magic {
+        event.observed = .text(
+          "\(header.opcode.name) \(header.resultCode.name) ReqID \(header.reqID) partition \(header.partitionID) extent \(header.extentID), \(stray.count) bytes"
+        )
+      }
+    }
+    peer.proxy.sink.record(event)
+  }
+}
+
+extension Mismatch {
+  /// A stream that cannot be framed.
+  init(_ refusal: FrameRefusal) {
+    let reason: Reason = if case .badMagic = refusal { .badMagic } else { .limitExceeded }
+    self.init(reason, expected: .text("a CubeFS packet within the limits"), observed: .text("\(refusal)"))
+  }
+}

@@ -1,0 +1,106 @@
+public import LaneCore
+public import LinuxIO
+
+/// The log: one JSON object per event and line, with the keys of `LogKey`.
+///
+/// It belongs to one reactor's thread. Nothing in it waits: the writer's queue takes a line or drops it, and what was dropped is
+/// told by a `log.lost` line. Equal events (event, reason, peer, class) beyond 20 in a window of a second are folded into one
+/// line; at level debug, the lines of that level are not, since their reader asked for each.
+public final class EventLog: EventSink {
+  /// The least urgent level that gets lines.
+  public let level: LogLevel
+
+  /// How long a window of folding is, nanoseconds.
+  public static let window: UInt64 = 1_000_000_000
+
+  private struct Kind: Hashable {
+    var name: LaneEvent.Name
+    var reason: Reason?
+  }
+
+  private let writer: LogWriter
+  private let wallClock: () -> UInt64
+  private var formatter: LineFormatter
+  private var folds = FoldTable()
+  private var counts: [Kind: UInt64] = [:]
+  private var windowEnd: UInt64 = 0
+  private var told = LogWriter.Counters()
+
+  /// Events that got no line of their own because they were folded.
+  public private(set) var folded: UInt64 = 0
+
+  /// - Parameters:
+  ///   - writer: where lines go.
+  ///   - node: this node's name, as configured.
+  ///   - process: random bits that make operation ids unique in the cluster.
+  ///   - level: events below it are counted and not formatted.
+  ///   - wallClock: nanoseconds since 1970; the system's by default.
+  public init(
+    writer: LogWriter, node: String, process: UInt64, level: LogLevel, wallClock: @escaping () -> UInt64 = Timestamp.now
+  ) {
+    self.writer = writer
+    self.level = level
+    self.wallClock = wallClock
+    formatter = LineFormatter(node: node, process: process)
+  }
+
+  /// At level debug only.
+  public var wantsDetail: Bool { level == .debug }
+
+  /// Counts the event, and writes its line unless its level is too low or it is folded.
+  public func record(_ event: LaneEvent) {
+    counts[Kind(name: event.name, reason: event.reason), default: 0] &+= 1
+    let eventLevel = event.level
+    guard eventLevel >= level else { return }
+    guard eventLevel == .debug || folds.admit(event) else {
+      folded &+= 1
+      return
+    }
+    emit(event, LineFormatter.Extra())
+  }
+
+  /// Ends the window of folding where it is over, and tells of lines that the writer lost. To be called about once a second.
+  /// - Parameter now: nanoseconds of a clock that does not jump.
+  public func tick(now: UInt64) {
+    guard now >= windowEnd else { return }
+    windowEnd = now &+ Self.window
+    finish()
+  }
+
+  /// What `tick` does, at once: for the end of the process, before the writer is closed.
+  public func finish() {
+    folds.roll { last, count, isOther in
+      emit(last, LineFormatter.Extra(folded: count, foldedKey: isOther ? "other" : nil))
+    }
+    tellLost()
+  }
+
+  /// How often that event was recorded since the start, whatever became of its line.
+  public func count(_ name: LaneEvent.Name) -> UInt64 {
+    counts.reduce(0) { $1.key.name == name ? $0 &+ $1.value : $0 }
+  }
+
+  /// How often that event was recorded for that reason since the start, whatever became of its line.
+  public func count(_ name: LaneEvent.Name, _ reason: Reason?) -> UInt64 { counts[Kind(name: name, reason: reason)] ?? 0 }
+
+  /// Counts are since the start, so that a lost `log.lost` line loses nothing: where it fails itself, the next tick finds one
+  /// more failed line and tries again.
+  private func tellLost() {
+    let counters = writer.counters
+    guard counters.dropped != told.dropped || counters.failed != told.failed else { return }
+    var event = LaneEvent(.logLost)
+    event.detail = writer.lastFailure?.description
+    counts[Kind(name: event.name, reason: nil), default: 0] &+= 1
+    guard event.level >= level else {
+      told = counters
+      return
+    }
+    if emit(event, LineFormatter.Extra(lost: counters)) { told = counters }
+  }
+
+  @discardableResult
+  private func emit(_ event: LaneEvent, _ extra: LineFormatter.Extra) -> Bool {
+    formatter.format(event, at: wallClock(), extra: extra)
+    return formatter.line.withUnsafeBytes { writer.write($0) }
+  }
+}

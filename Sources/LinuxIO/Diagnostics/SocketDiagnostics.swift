@@ -1,0 +1,60 @@
+internal import CLinux
+internal import Glibc
+
+/// Looks up single TCP sockets of this network namespace, whoever owns them, over one netlink socket (`NETLINK_SOCK_DIAG`).
+/// For one thread at a time. The namespace is the one that the creating thread is in.
+public final class SocketDiagnostics {
+  /// Answers to earlier requests that are passed over before a query gives up. None are left unless a query failed between its two calls.
+  static let leftoversMax = 16
+
+  private let fd: Int32
+  private let buffer: UnsafeMutableRawBufferPointer
+  private var sequence: UInt32 = 0
+
+  /// Opens the netlink socket. `refused` where that is forbidden, else `system`.
+  public init() throws(DiagnosticsFailure) {
+    let fd = clinux_diag_open()
+    if fd < 0 { throw DiagnosticsFailure(SystemFailure(.diagnosticsSocket, -fd)) }
+    self.fd = fd
+    buffer = .allocate(byteCount: DiagnosticsMessage.answerCapacity, alignment: 8)
+  }
+
+  deinit {
+    _ = clinux_close(fd)
+    buffer.deallocate()
+  }
+
+  /// State and queues without `tcp_info`: the kernel takes no lock of the socket, so that it cannot block. It does not tell whether an upper
+  /// layer is attached: ask once with `counters` before the queues of a socket are taken for what its application reads.
+  ///
+  /// `pinned` asks for the socket of this cookie only: `notFound` where the tuple belongs to another one by now.
+  public func queues(of tuple: SocketTuple, pinned: UInt64? = nil) throws(DiagnosticsFailure) -> CallerSocket {
+    try look(for: tuple, pinned: pinned, counters: false)
+  }
+
+  /// All numbers. The kernel takes the socket's lock and blocks this thread while its owner holds that: for seconds, where the owner's read
+  /// waits for a page. Not for a reactor's thread.
+  public func counters(of tuple: SocketTuple, pinned: UInt64? = nil) throws(DiagnosticsFailure) -> CallerSocket {
+    try look(for: tuple, pinned: pinned, counters: true)
+  }
+
+  private func look(for tuple: SocketTuple, pinned: UInt64?, counters: Bool) throws(DiagnosticsFailure) -> CallerSocket {
+    sequence &+= 1
+    DiagnosticsMessage.write(tuple, pinned: pinned, counters: counters, sequence: sequence, into: buffer)
+    // The kernel answers before send() returns (netlink_unicast_kernel): there is nothing to wait for afterwards.
+    let sent = clinux_diag_send(fd, buffer.baseAddress, DiagnosticsMessage.requestSize)
+    if sent < 0 { throw DiagnosticsFailure(SystemFailure(.diagnosticsSend, Int32(truncatingIfNeeded: -sent))) }
+    for _ in 0...SocketDiagnostics.leftoversMax {
+      let received = clinux_diag_receive(fd, buffer.baseAddress, buffer.count)
+      if received < 0 {
+        let errno = Int32(truncatingIfNeeded: -received)
+        throw errno == EAGAIN ? .malformed(.absent) : DiagnosticsFailure(SystemFailure(.diagnosticsReceive, errno))
+      }
+      guard received <= buffer.count else { throw .malformed(.tooLong) }
+      let message = UnsafeRawBufferPointer(rebasing: buffer[..<received])
+      if let answered = DiagnosticsMessage.sequence(of: message), answered != sequence { continue }
+      return try DiagnosticsMessage.parse(message, asked: tuple, counters: counters, sequence: sequence)
+    }
+    throw .malformed(.sequence)
+  }
+}

@@ -1,0 +1,44 @@
+import LaneLab
+
+extension Subcommand {
+  /// `lanekeeper lab`: the sidecar among scripted datanodes and faithful callers.
+  static let lab = Subcommand(
+    name: "lab",
+    summary: "put the sidecar between scripted datanodes and callers, and count what goes wrong",
+    usage: """
+      usage: lanekeeper lab [--scenario NAME|--list] [--seed N] [--rounds N] [--json] [--sabotage judge|restore]
+
+        --scenario NAME  which one; default: default
+        --list           print the scenarios
+        --seed N         everything random follows from it; default: a new one each time, printed
+        --rounds N       so many times the scenario's work, 1 to 1000; default: 1
+        --json           one JSON object on standard output in place of the table
+        --sabotage WHAT  have the sidecar leave something out, to see the lab fail: judge (it judges no reply) or
+                         restore (it does not give the caller's ReqID back)
+
+      Starts `lanekeeper run` as a child on loopback addresses. Progress goes to standard error. The exit status is 1 where
+      anything is off: a wrong reply accepted, an operation lost, a fault not detected, a correct reply dropped.
+      """,
+    run: { arguments in
+      let list = try arguments.flag("--list")
+      let scenario = try arguments.option("--scenario", as: LabScenario.self)
+      let seed = try arguments.option("--seed", in: 0...UInt64.max)
+      let rounds = try arguments.option("--rounds", in: 1...1_000)
+      let json = try arguments.flag("--json")
+      let sabotage = try arguments.option("--sabotage", as: LabSabotage.self)
+      try arguments.finish()
+      var output = OutputStream()
+      if list {
+        for scenario in LabScenario.allCases {
+          try output.write("\(scenario.rawValue)  \(scenario.summary)\n")
+        }
+        try output.flush()
+        return ExitStatus.success
+      }
+      let options = LabOptions(scenario: scenario ?? .default, seed: seed, rounds: rounds ?? 1, sabotage: sabotage)
+      let report = Lab.run(options) { StandardError.write("lab: \($0)\n") }
+      try output.write(json ? report.json + "\n" : report.table)
+      try output.flush()
+      return report.ok ? ExitStatus.success : 1
+    })
+}

@@ -1,0 +1,11 @@
+import Glibc
+
+// Every subcommand is one row here and one file in Commands.
+let subcommands: [Subcommand] = [
+  .run,
+  .check,
+  .decode,
+  .lab,
+]
+
+exit(CommandLineProgram(subcommands: subcommands).run(CommandLine.arguments))

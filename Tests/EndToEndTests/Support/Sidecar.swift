@@ -1,0 +1,127 @@
+import Glibc
+import Testing
+
+/// The program as `lanekeeper run` with a configuration of the test's, and its log. For one thread.
+final class Sidecar {
+  /// Lines of the configuration that differ from the defaults.
+  struct Settings {
+    /// Below `outbound:`, without indentation.
+    var outbound: [String] = []
+    /// Further sections as they stand in the file.
+    var sections: [String] = []
+    /// `log.level`.
+    var level = "info"
+    /// A shell command that the program is started behind: `ulimit -n 64`.
+    var shell: String?
+  }
+
+  /// How the operations of a run ended, as its last line but one says.
+  struct Accounting {
+    var started = 0, delivered = 0, errorReply = 0, reset = 0, abandoned = 0, noneDue = 0, unfinished = 0
+
+    init(_ line: LogLine) {
+      func count(_ key: String) -> Int { line[key].flatMap { Int($0) } ?? -1 }
+      started = count("started")
+      delivered = count("delivered")
+      errorReply = count("errorReply")
+      reset = count("reset")
+      abandoned = count("abandoned")
+      noneDue = count("noneDue")
+      unfinished = count("unfinished")
+    }
+
+    var ended: Int { delivered + errorReply + reset + abandoned + noneDue }
+  }
+
+  private let program: RunningProgram
+  private let directory: String
+  /// The ports of its listeners, in the order of the peers.
+  private(set) var ports: [UInt16] = []
+  /// The port of the first listener.
+  var port: UInt16 { ports[0] }
+  /// Its process.
+  var pid: pid_t { program.pid }
+
+  /// Starts it, with one listener for each peer's port.
+  init(peers: [UInt16], _ settings: Settings = Settings()) throws {
+    var template = Array("/tmp/lanekeeper-e2e-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw ProgramFailure("mkdtemp: \(String(cString: strerror(errno)))") }
+    directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    var lines = ["node: e2e", "outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"]
+    for peer in peers { lines += ["    - listen: 127.0.0.1:0", "      peer: 127.0.0.1:\(peer)"] }
+    lines += ["log:", "  level: \(settings.level)"] + settings.sections
+    let path = directory + "/lanekeeper.yaml"
+    guard let file = fopen(path, "w") else { throw ProgramFailure("cannot write \(path)") }
+    fputs(lines.joined(separator: "\n") + "\n", file)
+    fclose(file)
+    if let shell = settings.shell {
+      program = try RunningProgram(
+        ["-c", "\(shell); exec \"$0\" run --config \"$1\"", try Program.path(), path], executable: "/bin/sh")
+    } else {
+      program = try RunningProgram(["run", "--config", path])
+    }
+    try program.wait { output, _ in output.split(separator: "\n").count { $0.contains("\"event\":\"listener.opened\"") } == peers.count }
+    ports = log("listener.opened").compactMap { $0["detail"]?.split(separator: ":").last.flatMap { UInt16($0) } }
+    guard ports.count == peers.count else { throw ProgramFailure("listeners: \(program.output)") }
+  }
+
+  deinit {
+    unlink(directory + "/lanekeeper.yaml")
+    rmdir(directory)
+  }
+
+  /// The lines of that event so far, of that reason where one is given.
+  func log(_ event: String, reason: String? = nil) -> [LogLine] {
+    program.output.split(separator: "\n").filter { $0.contains("\"event\":\"\(event)\"") }.map { LogLine(text: String($0)) }.filter {
+      reason == nil || $0["reason"] == reason
+    }
+  }
+
+  /// All of the log so far.
+  var output: String { program.output }
+
+  /// Waits for that many lines of the event.
+  @discardableResult func waitFor(_ event: String, reason: String? = nil, count: Int = 1) throws -> [LogLine] {
+    try program.wait { _, _ in log(event, reason: reason).count >= count }
+    return log(event, reason: reason)
+  }
+
+  /// Sends it a signal.
+  func send(_ signal: Int32) { program.send(signal) }
+
+  /// Waits for its end after SIGTERM: status 0, and every operation with one outcome.
+  @discardableResult func stop(deadline: Duration = .seconds(40), sourceLocation: SourceLocation = #_sourceLocation) throws -> Accounting {
+    program.send(SIGTERM)
+    let result = try program.finish(deadline: deadline)
+    #expect(result.status == 0, "\(result.stderr)", sourceLocation: sourceLocation)
+    #expect(result.stderr == "", sourceLocation: sourceLocation)
+    let line = try #require(log("accounting").last, sourceLocation: sourceLocation)
+    let accounting = Accounting(line)
+    #expect(accounting.unfinished == 0, sourceLocation: sourceLocation)
+    #expect(accounting.ended == accounting.started, "\(accounting)", sourceLocation: sourceLocation)
+    return accounting
+  }
+}
+
+/// A line of the log.
+struct LogLine {
+  let text: String
+
+  /// The text or number under that key of the line's object; nil where there is none.
+  subscript(key: String) -> String? {
+    let bytes = Array(text.utf8)
+    let name = Array("\"\(key)\":".utf8)
+    guard var index = bytes.indices.first(where: { bytes[$0...].starts(with: name) }).map({ $0 + name.count }) else { return nil }
+    guard index < bytes.count, bytes[index] == UInt8(ascii: "\"") else {
+      return String(decoding: bytes[index...].prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "}") }, as: UTF8.self)
+    }
+    var value: [UInt8] = []
+    index += 1
+    while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {
+      if bytes[index] == UInt8(ascii: "\\") { index += 1 }
+      if index < bytes.count { value.append(bytes[index]) }
+      index += 1
+    }
+    return String(decoding: value, as: UTF8.self)
+  }
+}

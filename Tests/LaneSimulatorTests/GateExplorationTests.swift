@@ -1,0 +1,26 @@
+import LaneSimulator
+import Testing
+
+@Suite struct GateExplorationTests {
+  @Test func noInterleavingLetsAStaleReplyThroughAndEachReaderIsServed() {
+    let finding = GateExploration.firstFinding(seeds: 0..<40_000)
+    #expect(finding == nil, "\(String(describing: finding))")
+  }
+
+  @Test(arguments: GateMutant.allCases)
+  func eachConditionIsNeeded(_ mutant: GateMutant) {
+    let finding = GateExploration.firstStaleReply(seeds: 0..<10_000, mutant: mutant)
+    #expect(finding != nil, "\(mutant.rawValue) survives 10,000 seeds: the condition is not needed, or the model cannot tell")
+    if let finding { print("\(mutant.rawValue): killed by seed \(finding.seed) at step \(finding.step): \(finding.violation)") }
+  }
+
+  @Test func theModelIsBusy() {
+    let coverage = GateExploration.coverage(seeds: 0..<2_000)
+    print(coverage)
+    #expect(coverage.releases > 1_000)
+    #expect(coverage.cancellations > 200)
+    #expect(coverage.resets > 500)
+    #expect(coverage.blind > 50)
+    #expect(coverage.left > 1_000)
+  }
+}

@@ -13,7 +13,10 @@ public enum Service {
     public let description: String
   }
 
-  private static let lastFlush: Nanoseconds = 1_000_000_000
+  /// How long a slow reader of the log may hold the end of the process, twice.
+  private static let lastFlush: Nanoseconds = 5_000_000_000
+  /// The share of the log's queue that is kept for alerts and the closing lines: one in so many.
+  private static let logReserve = 8
   private static let tickInterval: Nanoseconds = 1_000_000_000
 
   /// Runs until SIGTERM or SIGINT, and until operations have finished then. SIGUSR1 reopens the log file.
@@ -42,7 +45,9 @@ public enum Service {
     let path = configuration.log.path
     let writer: LogWriter
     do {
-      writer = try LogWriter(path == "-" ? .descriptor(STDOUT_FILENO) : .file(path), capacity: configuration.log.queue)
+      writer = try LogWriter(
+        path == "-" ? .descriptor(STDOUT_FILENO) : .file(path), capacity: configuration.log.queue,
+        reserve: configuration.log.queue / logReserve)
     } catch {
       throw Failure(description: "log.path \(path): \(error)")
     }
@@ -78,7 +83,7 @@ public enum Service {
     }
     onSignal = { signal in
       if signal == SIGUSR1 { return writer.reopen() }
-      guard !proxy.isStopping else { return }
+      guard !proxy.isDraining else { return }
       log.record(LaneEvent(.draining))
       proxy.drain { reactor.stop() }
     }
@@ -93,7 +98,7 @@ public enum Service {
     event.detail = "longest pause of the loop \(reactor.stalls.longest / 1_000) microseconds"
     log.record(event)
     log.finish()
-    _ = writer.close()
+    _ = writer.close(timeout: lastFlush)
     return proxy.accounting.unfinished == 0 ? 0 : 1
   }
 }

@@ -30,9 +30,8 @@ public final class Proxy {
   private(set) var sessions: [Int: CallerSession] = [:]
   private var nextSession = 1
   private var sweep: ReactorTimer?
-  private(set) var isDraining = false
   /// `drain` was called.
-  public var isStopping: Bool { isDraining }
+  public private(set) var isDraining = false
   private var drainDeadline: ReactorTimer?
   private var onDrained: (() -> Void)?
 
@@ -67,9 +66,6 @@ public final class Proxy {
     sink.record(event)
     return listener.endpoint
   }
-
-  /// Callers connected.
-  public var sessionCount: Int { sessions.count }
 
   // MARK: Accepting
 

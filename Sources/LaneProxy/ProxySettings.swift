@@ -18,6 +18,8 @@ public struct ProxySettings: Sendable {
     case judge
     /// The caller's ReqID is not put back.
     case restore
+    /// Replies are not gated, whatever the configuration says.
+    case gate
   }
 
   /// Whose header rules apply.

@@ -4,7 +4,7 @@ public import LinuxIO
 /// The log: one JSON object per event and line, with the keys of `LogKey`.
 ///
 /// It belongs to one reactor's thread. Nothing in it waits: the writer's queue takes a line or drops it, and what was dropped is
-/// told by a `log.lost` line. Equal events (event, reason, peer, class) beyond 20 in a window of a second are folded into one
+/// told by a `log.lost` line; alerts and the closing lines may use room that is kept from the others (`LogWriter`). Equal events (event, reason, peer, class) beyond 20 in a window of a second are folded into one
 /// line; at level debug, the lines of that level are not, since their reader asked for each.
 public final class EventLog: EventSink {
   /// The least urgent level that gets lines.
@@ -101,6 +101,8 @@ public final class EventLog: EventSink {
   @discardableResult
   private func emit(_ event: LaneEvent, _ extra: LineFormatter.Extra) -> Bool {
     formatter.format(event, at: wallClock(), extra: extra)
-    return formatter.line.withUnsafeBytes { writer.write($0) }
+    // A flood of ordinary lines must leave room for an alert, and for the last words.
+    let matters = event.level >= .warning || event.name == .accounting || event.name == .stopped
+    return formatter.line.withUnsafeBytes { writer.write($0, mayUseReserve: matters) }
   }
 }

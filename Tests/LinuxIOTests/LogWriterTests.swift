@@ -39,6 +39,21 @@ import Testing
     return String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  @Test func linesThatMatterFindRoomInAFullQueue() throws {
+    let pipe = try Pipe()
+    let writer = try LogWriter(.descriptor(pipe.writing), capacity: 1000, reserve: 200)
+    let line = String(repeating: "x", count: 99) + "\n"
+    try #require(fcntl(pipe.writing, setPipeSize, 4096) > 0)
+    // More than pipe, the thread's buffer and the queue take together: what is refused now is refused because the queue is full.
+    var refusedInARow = 0
+    for _ in 0..<100_000 where refusedInARow < 1000 { refusedInARow = write(writer, line) ? 0 : refusedInARow + 1 }
+    try #require(refusedInARow == 1000)
+    let closing = String(repeating: "y", count: 99) + "\n"
+    let taken = (0..<3).map { _ in Array(closing.utf8).withUnsafeBytes { writer.write($0, mayUseReserve: true) } }
+    #expect(taken == [true, true, false])
+    #expect(!write(writer, line))
+  }
+
   @Test func fullQueueDropsAndCountsWithoutBlocking() throws {
     let pipe = try Pipe()
     let writer = try LogWriter(.descriptor(pipe.writing), capacity: 10_000)

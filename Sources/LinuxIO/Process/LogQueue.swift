@@ -8,6 +8,7 @@ final class LogQueue: @unchecked Sendable {
   private let wake: UnsafeMutablePointer<pthread_cond_t>
   private let idle: UnsafeMutablePointer<pthread_cond_t>
   private let capacity: Int
+  private let reserve: Int
   private let path: String?
 
   // Under the lock.
@@ -26,10 +27,11 @@ final class LogQueue: @unchecked Sendable {
   private var emptying: UnsafeMutableRawBufferPointer
   private var torn = false
 
-  init(descriptor: Int32, path: String?, capacity: Int) {
+  init(descriptor: Int32, path: String?, capacity: Int, reserve: Int) {
     self.descriptor = descriptor
     self.path = path
     self.capacity = capacity
+    self.reserve = reserve
     filling = .allocate(byteCount: capacity, alignment: 16)
     emptying = .allocate(byteCount: capacity, alignment: 16)
     wake = LogQueue.makeCondition()
@@ -59,10 +61,10 @@ final class LogQueue: @unchecked Sendable {
 
   // MARK: Any thread
 
-  func append(_ line: UnsafeRawBufferPointer) -> Bool {
+  func append(_ line: UnsafeRawBufferPointer, mayUseReserve: Bool) -> Bool {
     guard let base = line.baseAddress, line.count > 0 else { return true }
     return lock.withLock {
-      guard !closed, line.count <= capacity - filled, let target = filling.baseAddress else {
+      guard !closed, line.count <= (mayUseReserve ? capacity : capacity - reserve) - filled, let target = filling.baseAddress else {
         counters.dropped &+= 1
         return false
       }

@@ -33,8 +33,9 @@ public final class LogWriter: Sendable {
 
   private let queue: LogQueue
 
-  /// Opens the destination and starts the thread. `capacity` is the bytes that may wait.
-  public init(_ destination: Destination, capacity: Int = 1024 * 1024) throws(SystemFailure) {
+  /// Opens the destination and starts the thread. `capacity` is the bytes that may wait; the last `reserve` of them are for
+  /// lines that matter most.
+  public init(_ destination: Destination, capacity: Int = 1024 * 1024, reserve: Int = 0) throws(SystemFailure) {
     var descriptor: Int32
     var path: String?
     switch destination {
@@ -43,7 +44,7 @@ public final class LogWriter: Sendable {
       descriptor = try LogWriter.open(name)
       path = name
     }
-    queue = LogQueue(descriptor: descriptor, path: path, capacity: max(1, capacity))
+    queue = LogQueue(descriptor: descriptor, path: path, capacity: max(1, capacity), reserve: min(max(0, reserve), max(1, capacity)))
     let argument = Unmanaged.passRetained(queue)
     var thread = pthread_t()
     let status = pthread_create(
@@ -68,8 +69,11 @@ public final class LogWriter: Sendable {
   }
 
   /// Queues one whole line, its newline included. Never waits for the destination. False where it was dropped.
+  /// - Parameter mayUseReserve: the line may take the room that is kept from others.
   @discardableResult
-  public func write(_ line: UnsafeRawBufferPointer) -> Bool { queue.append(line) }
+  public func write(_ line: UnsafeRawBufferPointer, mayUseReserve: Bool = false) -> Bool {
+    queue.append(line, mayUseReserve: mayUseReserve)
+  }
 
   /// What has happened so far.
   public var counters: Counters { queue.snapshot }

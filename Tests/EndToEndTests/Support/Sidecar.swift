@@ -1,7 +1,8 @@
 import Glibc
 import Testing
 
-/// The program as `lanekeeper run` with a configuration of the test's, and its log. For one thread.
+/// The program as `lanekeeper run` with a configuration of the test's, and its log, which goes to a file: a test that is busy
+/// elsewhere must not be a slow reader. For one thread.
 final class Sidecar {
   /// Lines of the configuration that differ from the defaults.
   struct Settings {
@@ -35,6 +36,8 @@ final class Sidecar {
 
   private let program: RunningProgram
   private let directory: String
+  private var logPath: String { directory + "/log" }
+  private var logText: [UInt8] = []
   /// The ports of its listeners, in the order of the peers.
   private(set) var ports: [UInt16] = []
   /// The port of the first listener.
@@ -49,7 +52,7 @@ final class Sidecar {
     directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     var lines = ["node: e2e", "outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"]
     for peer in peers { lines += ["    - listen: 127.0.0.1:0", "      peer: 127.0.0.1:\(peer)"] }
-    lines += ["log:", "  level: \(settings.level)"] + settings.sections
+    lines += ["log:", "  path: \(directory)/log", "  level: \(settings.level)"] + settings.sections
     let path = directory + "/lanekeeper.yaml"
     guard let file = fopen(path, "w") else { throw ProgramFailure("cannot write \(path)") }
     fputs(lines.joined(separator: "\n") + "\n", file)
@@ -60,29 +63,44 @@ final class Sidecar {
     } else {
       program = try RunningProgram(["run", "--config", path])
     }
-    try program.wait { output, _ in output.split(separator: "\n").count { $0.contains("\"event\":\"listener.opened\"") } == peers.count }
+    try waitFor("listener.opened", count: peers.count)
     ports = log("listener.opened").compactMap { $0["detail"]?.split(separator: ":").last.flatMap { UInt16($0) } }
-    guard ports.count == peers.count else { throw ProgramFailure("listeners: \(program.output)") }
+    guard ports.count == peers.count else { throw ProgramFailure("listeners: \(output)") }
   }
 
   deinit {
     unlink(directory + "/lanekeeper.yaml")
+    unlink(logPath)
     rmdir(directory)
   }
 
   /// The lines of that event so far, of that reason where one is given.
   func log(_ event: String, reason: String? = nil) -> [LogLine] {
-    program.output.split(separator: "\n").filter { $0.contains("\"event\":\"\(event)\"") }.map { LogLine(text: String($0)) }.filter {
+    output.split(separator: "\n").filter { $0.contains("\"event\":\"\(event)\"") }.map { LogLine(text: String($0)) }.filter {
       reason == nil || $0["reason"] == reason
     }
   }
 
-  /// All of the log so far.
-  var output: String { program.output }
+  /// All whole lines of the log so far.
+  var output: String {
+    let descriptor = open(logPath, O_RDONLY | O_CLOEXEC)
+    if descriptor >= 0 {
+      defer { close(descriptor) }
+      var piece = [UInt8](repeating: 0, count: 1 << 16)
+      while case let count = pread(descriptor, &piece, piece.count, logText.count), count > 0 {
+        logText.append(contentsOf: piece[..<count])
+      }
+    }
+    return String(decoding: logText[..<((logText.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1)], as: UTF8.self)
+  }
 
   /// Waits for that many lines of the event.
   @discardableResult func waitFor(_ event: String, reason: String? = nil, count: Int = 1) throws -> [LogLine] {
-    try program.wait { _, _ in log(event, reason: reason).count >= count }
+    do {
+      try program.wait { _, _ in log(event, reason: reason).count >= count }
+    } catch let failure as ProgramFailure {
+      throw ProgramFailure("\(count) \(event): \(failure); log: \(output)")
+    }
     return log(event, reason: reason)
   }
 

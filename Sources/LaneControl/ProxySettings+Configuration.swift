@@ -20,6 +20,8 @@ extension ProxySettings {
     maxConnections = limits.maxConnections
     maxInFlight = limits.maxInFlight
     pendingOutput = limits.pendingOutput
+    gate.slowStream = configuration.gate.slowStream.wholeNanoseconds
+    gate.resourceLimit = configuration.gate.resourceLimit.wholeNanoseconds
     let timeouts = configuration.timeouts
     halfClose = timeouts.halfClose.wholeNanoseconds
     idleCaller = timeouts.idleCaller.wholeNanoseconds

@@ -68,6 +68,7 @@ public enum Service {
     }
     let proxy = Proxy(reactor: reactor, settings: settings, sink: log, random: { UInt64.random(in: 0...UInt64.max) })
     log.record(LaneEvent(.started))
+    proxy.startGate(configuration.gate.mode == .auto ? SocketDiagnostics.selfTest() : nil)
     for listener in configuration.outbound.listeners {
       let route: Proxy.Route =
         switch listener.destination {

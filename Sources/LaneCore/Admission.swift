@@ -33,8 +33,11 @@ public enum Admission: Equatable, Sendable {
     public var completion = CompletionRule.single
     /// Replies of it that were accepted.
     public var replies: UInt32 = 0
-    /// Bytes of its replies went to the caller.
-    public var delivered = false
+    /// Nothing that was ever handed to the caller can lie unread in its socket: no byte was, or the delivery gate has seen it
+    /// read all of it.
+    public var isClean = true
+    /// The delivery gate watches the caller: what it has not proved clean is not.
+    public var isGated = false
     /// Its reply stream stands between two packets.
     public var betweenReplies = true
     /// The connection that is held will serve no further request.
@@ -60,9 +63,8 @@ public enum Admission: Equatable, Sendable {
       return fits ? .forward : .wait
     }
     // A lock-step caller asks again: it has finished with the last operation, one way or the other.
-    if !facts.delivered { return .cancel }
     // How many chunks an open-ended stream has only its sender knows; between two of them the caller may well have had enough.
-    if facts.completion == .openEnded && facts.betweenReplies { return .finish }
-    return .dirtyReuse
+    if facts.completion == .openEnded && facts.replies > 0 && facts.betweenReplies && (facts.isClean || !facts.isGated) { return .finish }
+    return facts.isClean ? .cancel : .dirtyReuse
   }
 }

@@ -41,7 +41,8 @@ public struct DeliveryGate: Sendable {
   let limits: GateLimits
   let mutations: GateMutations
   var state = State.unseen
-  var cookie: UInt64 = 0
+  /// The caller's socket, as the first look-up found it: later queries ask for this one only.
+  public internal(set) var cookie: UInt64 = 0
   // At most one query is outstanding: a second would wait for the same lock.
   var outstanding: (number: UInt64, withCounters: Bool)?
   private var queries: UInt64 = 0
@@ -65,6 +66,11 @@ public struct DeliveryGate: Sendable {
     case .open, .waiting: true
     case .unseen, .blind, .ended: false
     }
+  }
+
+  /// The first look-up is yet to be made.
+  public var isUnseen: Bool {
+    if case .unseen = state { true } else { false }
   }
 
   /// A tail is withheld.

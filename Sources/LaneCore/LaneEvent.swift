@@ -21,6 +21,10 @@ public struct LaneEvent: Equatable, Sendable {
     case listenerRecovered = "listener.recovered"
     /// A listener has stopped for good; the others go on.
     case listenerFailed = "listener.failed"
+    /// The delivery gate works: replies of repair streams are completed only for a caller that is reading them.
+    case gateReady = "gate.ready"
+    /// The delivery gate does not work in this process: no caller is protected from its own leftovers.
+    case gateDisabled = "gate.disabled"
     /// A caller's connection was refused at once.
     case connectionRefused = "connection.refused"
     /// A dial failed where the last one had not.
@@ -41,6 +45,10 @@ public struct LaneEvent: Equatable, Sendable {
     case callerAbandoned = "caller.abandoned"
     /// A lock-step caller reused a connection on which replies were due.
     case callerDirtyReuse = "caller.dirty-reuse"
+    /// The delivery gate cannot watch this caller: its replies go out as they come.
+    case callerBlind = "caller.blind"
+    /// A caller has left a reply unread for as long as the alert's time.
+    case callerSlowStream = "caller.slow-stream"
     /// What a caller sent cannot be framed, or is no request.
     case callerProtocol = "caller.protocol"
     /// A caller's connection was reset.
@@ -148,10 +156,12 @@ public struct LaneEvent: Equatable, Sendable {
   public var severity: Severity? {
     switch name {
     case .replyDropped, .replyUnsolicited, .callerDirtyReuse, .listenerFailed: .critical
-    case .replyObserved, .peerDown, .callerProtocol, .listenerExhausted, .connectionRefused, .logLost: .warning
+    case .gateDisabled: reason == .gateOff ? .warning : .critical
+    case .callerReset: reason == .replyUnread ? .warning : nil
+    case .replyObserved, .peerDown, .callerBlind, .callerSlowStream, .callerProtocol, .listenerExhausted, .connectionRefused, .logLost: .warning
     case .operationFailed: reason == .queueFull || reason == .queueTimeout || reason == .backPressure ? .warning : nil
     case .accounting: accounting.map { $0.unfinished != 0 } ?? false ? .critical : nil
-    case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .peerUp, .operationFinished, .callerAbandoned, .callerReset,
+    case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .gateReady, .peerUp, .operationFinished, .callerAbandoned,
       .upstreamRetired:
       nil
     }

@@ -96,6 +96,25 @@ public enum Reason: String, Sendable, CaseIterable {
   case callerTruncated = "caller-truncated"
   /// What the caller sends is not CubeFS, or a packet with a result code.
   case callerProtocol = "caller-protocol"
+  /// The caller has left a reply unread for as long as configured.
+  case replyUnread = "reply-unread"
+  // The delivery gate cannot watch a caller.
+  /// The self-test at start failed: the kernel, a seccomp filter or a security module does not allow socket diagnostics.
+  case gateUnsupported = "gate-unsupported"
+  /// `gate.mode` is off.
+  case gateOff = "gate-off"
+  /// The caller's socket was not found: another network namespace, or a rewritten source port.
+  case callerNotFound = "caller-not-found"
+  /// The caller's tuple leads to a socket of our own.
+  case callerOwnSocket = "caller-own-socket"
+  /// TLS or MPTCP stands above the caller's socket.
+  case callerUpperLayer = "caller-upper-layer"
+  /// The kernel does not tell enough of the caller's socket.
+  case callerShortInfo = "caller-short-info"
+  /// Bytes reach the caller past its socket's counters.
+  case callerSockmap = "caller-sockmap"
+  /// Looking the caller's socket up keeps failing.
+  case callerQueryFailed = "caller-query-failed"
   /// Another operation on the same connection failed, and took this one with it.
   case connectionFailed = "connection-failed"
   // Lanekeeper itself.

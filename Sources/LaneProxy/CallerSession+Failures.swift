@@ -17,6 +17,8 @@ extension CallerSession {
   /// The upstream is gone, or must be given up.
   func upstreamLost(_ reason: Reason) {
     guard upstream != nil else { return }
+    // The reply that is here is whole; the loss is found again when more is wanted.
+    if isWithholding { return }
     // An unknown operation that was answered once is over: the connection may go.
     if unanswered == 0 { return release(because: reason) }
     failAll(reason)
@@ -33,13 +35,14 @@ extension CallerSession {
       if reason == .deadline && !upstream.partlyDelivered { return finishUnended(front) }
       return fail(reason)
     }
-    if mustReset { return fail(reason) }
+    let incomplete = exchanges.last.map { !$0.requestComplete } ?? false
+    // The rest of a request would look like a newer one to the gate.
+    if mustReset || (incomplete && upstream.operationClass == .repairStream && willGate) { return fail(reason) }
     var failed = ExchangeQueue()
     swap(&failed, &exchanges)
     self.upstream = nil
     replaced = false
     upstream.resumeReading()
-    let incomplete = failed.last.map { !$0.requestComplete } ?? false
     peer.giveBack(upstream, inFlight: failed.count, reason: reason)
     for index in 0..<failed.count {
       if failed[index].isDueNothing {
@@ -85,19 +88,28 @@ extension CallerSession {
       fail(reason)
       return false
     }
-    finished(exchange, .errorReply)
+    let isGated = exchange.operationClass == .repairStream && willGate
+    if !isGated { finished(exchange, .errorReply) }
     lastProgress = reactor.now
-    return withUnsafeTemporaryAllocation(byteCount: ErrorReply.longest, alignment: 8) { buffer in
+    let outcome = withUnsafeTemporaryAllocation(byteCount: ErrorReply.longest, alignment: 8) { buffer in
       let count = ErrorReply.write(exchange, release: proxy.settings.release, to: buffer)
-      switch send(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])) {
-      case .sent, .queued: return true
-      case .overflow:
-        fail(.pendingOutput)
-        return false
-      case .failed:
-        callerLost(.callerReset)
-        return false
+      let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
+      if isGated {
+        withholdError(bytes, exchange)
+        return SendOutcome.sent
       }
+      let outcome = transmit(bytes, as: exchange.operationClass.handing)
+      if exchange.operationClass.handing == .single { gate.singleReplyEnded() }
+      return outcome
+    }
+    switch outcome {
+    case .sent, .queued: return isOpen
+    case .overflow:
+      fail(.pendingOutput)
+      return false
+    case .failed:
+      callerLost(.callerReset)
+      return false
     }
   }
 
@@ -119,9 +131,9 @@ extension CallerSession {
   /// Resets the caller: what it was handed can never be taken for a complete reply.
   func fail(_ reason: Reason) {
     guard isOpen else { return }
-    let lost = unanswered + (heldBegun ? 1 : 0)
+    let lost = unanswered + (heldBegun ? 1 : 0) + (withheld.failed == nil ? 0 : 1)
     var event = LaneEvent(.callerReset, reason: reason, action: .reset)
-    event.operation = exchanges.first.map { LaneEvent.Operation($0) }
+    event.operation = (exchanges.first ?? withheld.failed).map { LaneEvent.Operation($0) }
     event.detail = lost > 1 ? "\(lost) operations in flight" : nil
     record(&event)
     reset()
@@ -131,9 +143,9 @@ extension CallerSession {
   /// The caller is gone.
   func callerLost(_ reason: Reason) {
     guard isOpen else { return }
-    if !exchanges.isEmpty || heldBegun || reason == .callerTruncated {
+    if !exchanges.isEmpty || heldBegun || withheld.failed != nil || reason == .callerTruncated {
       var event = LaneEvent(.callerAbandoned, reason: reason, action: .cancelled)
-      event.operation = exchanges.first.map { LaneEvent.Operation($0) }
+      event.operation = (exchanges.first ?? withheld.failed).map { LaneEvent.Operation($0) }
       record(&event)
     }
     close()
@@ -147,19 +159,22 @@ extension CallerSession {
   }
 
   /// A lock-step caller asks for something else with replies of its last operation handed over and more due: what lies in its
-  /// own receive queue would be read as the answer.
-  func dirtyReuse(_ head: Framer.Head) {
+  /// own receive queue would be read as the answer. `head` is nil where the newer request's head is not all here.
+  func dirtyReuse(_ head: Framer.Head?) {
     var event = LaneEvent(.callerDirtyReuse, reason: .callerDirtyReuse, action: .reset)
-    event.operation = exchanges.first.map { LaneEvent.Operation($0) }
+    event.operation = (exchanges.first ?? withheld.failed).map { LaneEvent.Operation($0) }
     event.expected = .text("the rest of the replies read first")
-    event.observed = .text("\(head.header.opcode.name) for partition \(head.header.partitionID) extent \(head.header.extentID)")
+    event.observed = .text(
+      head.map { "\($0.header.opcode.name) for partition \($0.header.partitionID) extent \($0.header.extentID)" }
+        ?? "the start of another request")
     record(&event)
     fail(.callerDirtyReuse)
   }
 
   /// Nothing is left to do for a caller that has said goodbye, or for a proxy that stops.
   func closeIfIdle() {
-    guard isOpen, inputEnded || proxy.isDraining, held == nil, pendingBytes == 0, carried.count == 0, !framer.isInsidePacket else { return }
+    guard isOpen, !isWithholding, inputEnded || proxy.isDraining, held == nil, pendingBytes == 0, carried.count == 0, !framer.isInsidePacket
+    else { return }
     guard unanswered == 0 || upstream == nil else { return }
     close()
     end(.abandoned, proxy.isDraining ? .shutdown : .callerClosed)
@@ -170,6 +185,10 @@ extension CallerSession {
     guard !isEnding else { return }
     isEnding = true
     timer.disarm()
+    gate.callerGone()
+    gateTimer?.disarm()
+    if let failed = withheld.failed { finished(failed, outcome) }
+    withheld.clear()
     if let upstream, isUnknownTraffic {
       exchanges.takeAll { if !$0.isAnswered { finished($0, outcome) } }
       self.upstream = nil

@@ -57,12 +57,21 @@ extension CallerSession {
       return .ended
     }
     let rule = proxy.catalogue[header.opcode]
-    var decision = Admission.decide(facts(for: rule))
+    if headIsNew { gate.requestArrived() }
+    headIsNew = true
+    if isWithholding {
+      _ = gate.newerRequest()
+      dirtyReuse(head)
+      return .ended
+    }
+    var isClean = false
+    var decision = Admission.decide(facts(for: rule, isClean))
     if decision != .forward {
       // What came before goes out first; that alone may end what is in flight.
       guard forward(&run, head.start) else { return .ended }
       run = head.start
-      decision = Admission.decide(facts(for: rule))
+      if let front = exchanges.first, front.rule.caller == .lockStep, unanswered > 0 { isClean = isCleanlyAbandoned(front) }
+      decision = Admission.decide(facts(for: rule, isClean))
     }
     while true {
       switch decision {
@@ -86,11 +95,11 @@ extension CallerSession {
         dirtyReuse(head)
         return .ended
       }
-      decision = Admission.decide(facts(for: rule))
+      decision = Admission.decide(facts(for: rule, isClean))
     }
   }
 
-  private func facts(for rule: OperationRule) -> Admission.Facts {
+  private func facts(for rule: OperationRule, _ isClean: Bool) -> Admission.Facts {
     var facts = Admission.Facts(next: rule.operationClass, nextKind: rule.caller)
     guard let upstream else { return facts }
     facts.current = upstream.operationClass
@@ -103,7 +112,8 @@ extension CallerSession {
       facts.currentKind = front.rule.caller
       facts.completion = front.rule.completion
       facts.replies = front.replies
-      facts.delivered = front.replies > 0
+      facts.isClean = isClean
+      facts.isGated = gates
     }
     return facts
   }
@@ -186,6 +196,12 @@ extension CallerSession {
       finished(exchange, .noneDue)
       return .discard
     }
+    // The rest of the request would look like a newer one to the gate.
+    if exchange.operationClass == .repairStream, head.bodyLength > 0, willGate {
+      finished(exchange, .reset)
+      fail(reason)
+      return .ended
+    }
     return answer(exchange, reason, detail: failure.map { "\($0)" }) ? .discard : .ended
   }
 
@@ -200,6 +216,7 @@ extension CallerSession {
     exchanges.append(Exchange(head, stamp: stamp, catalogue: proxy.catalogue, now: arrived))
     head.header.restamp(stamp)
     if exchanges.count == 1 { updateTimer() }
+    if exchanges.last?.operationClass == .repairStream { pinCaller() }
   }
 
   /// The request's last byte is in. False where the session has ended or must not go on.
@@ -266,6 +283,7 @@ extension CallerSession {
   private func hold(_ head: Framer.Head, _ rest: UnsafeMutableRawBufferPointer) {
     pauseReading()
     held = HeldBytes(copying: UnsafeMutableRawBufferPointer(start: head.start, count: head.length + rest.count))
+    headIsNew = false
     updateTimer()
   }
 

@@ -6,7 +6,7 @@ extension CallerSession {
   /// When the operation at the front must have its next reply (G11); nil where it has no deadline.
   private var answerDue: Nanoseconds? {
     // While the caller does not take what it is owed, the clock that runs is its own.
-    guard blockedSince == nil, exchanges.unanswered > 0, let upstream, upstream.operationClass != .other else { return nil }
+    guard blockedSince == nil, !isWithholding, exchanges.unanswered > 0, let upstream, upstream.operationClass != .other else { return nil }
     let front = exchanges.firstUnanswered
     guard let allowance = exchanges[front].allowance else { return nil }
     // A caller's clock starts when it has read the reply before.
@@ -40,9 +40,12 @@ extension CallerSession {
     if blockedSince != nil { next = min(next, blockedLook.time &+ proxy.settings.backPressure) }
     if inputEnded { next = min(next, lastProgress &+ proxy.settings.halfClose) }
     if let unknownDue { next = min(next, unknownDue) }
-    if proxy.settings.idleCaller > 0, upstream == nil, held == nil { next = min(next, lastProgress &+ proxy.settings.idleCaller) }
+    if isIdle, proxy.settings.idleCaller > 0 { next = min(next, lastProgress &+ proxy.settings.idleCaller) }
     if next == .max { timer.disarm() } else { timer.arm(at: next) }
   }
+
+  /// Nothing is in flight, held or withheld.
+  private var isIdle: Bool { upstream == nil && held == nil && !isWithholding }
 
   /// How long a known class waits behind unknown operations that may be due nothing.
   private var unknownDue: Nanoseconds? {
@@ -72,7 +75,7 @@ extension CallerSession {
       if upstream?.partlyDelivered ?? false { fail(.queueTimeout) } else { release(because: .singleUse) }
     } else if inputEnded, now >= lastProgress &+ proxy.settings.halfClose {
       callerLost(.callerClosed)
-    } else if proxy.settings.idleCaller > 0, upstream == nil, held == nil, now >= lastProgress &+ proxy.settings.idleCaller {
+    } else if isIdle, proxy.settings.idleCaller > 0, now >= lastProgress &+ proxy.settings.idleCaller {
       callerLost(.idleTimeout)
     }
     updateTimer()

@@ -30,6 +30,8 @@ final class CallerSession: Connection {
   var heldSince: Nanoseconds?
   /// The share of its caller's deadline that is ours, nanoseconds; nil where it has none.
   var heldAllowance: Nanoseconds?
+  /// The next head that is framed was not seen before: it is not that of `held`.
+  var headIsNew = true
   /// Why the request at the front of `held` will not be served: set while it is read again to be answered.
   var heldFailure: Reason?
   var waiting = Waiting.nothing
@@ -50,6 +52,23 @@ final class CallerSession: Connection {
   /// An upstream that died before the first byte of a request was replaced for this request already (G12).
   var replaced = false
 
+  /// The delivery gate's state and its books of what was handed over.
+  var gate: DeliveryGate
+  /// The connection as the caller's own socket has it.
+  let tuple: SocketTuple
+  /// The reply whose tail the gate keeps back.
+  var withheld = WithheldReply()
+  /// The gate was told of it.
+  var isGateAsked = false
+  /// The gate has set it free.
+  var isReleased = false
+  /// `advance` runs.
+  var isAdvancing = false
+  /// The first look at the caller's socket is under way: nothing of a repair stream is handed over before it.
+  var isPinning = false
+  var outstandingQuery: DeliveryGate.QueryID?
+  var gateTimer: ReactorTimer?
+
   var inputEnded = false
   var isEnding = false
   /// When the caller last got a reply, or sent a request after having been idle.
@@ -66,6 +85,9 @@ final class CallerSession: Connection {
     self.number = number
     framer = Framer(.request, release: proxy.settings.release, limits: proxy.settings.frameLimits)
     lastProgress = proxy.reactor.now
+    gate = DeliveryGate(limits: proxy.settings.gate)
+    tuple = accepted.callerTuple
+    if proxy.watch == nil { _ = gate.unsupported() }
     try super.init(reactor: proxy.reactor, accepted: accepted, options: proxy.settings.downstream)
     pendingLimit = proxy.settings.pendingOutput + Reactor.readBufferSize + Reactor.readHeadroom
     timer = ReactorTimer(proxy.reactor) { [unowned self] in self.timeIsUp() }
@@ -99,7 +121,9 @@ final class CallerSession: Connection {
     let buffer = reactor.readBuffer
     switch read(into: buffer) {
     case .bytes(let count):
+      gate.read(count)
       process(carried.prepend(to: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)))
+      if isOpen, isWithholding { readWhileWithholding() }
       if proxy.isDraining { closeIfIdle() }
     case .wouldBlock: break
     case .end: callerEnded()
@@ -111,7 +135,7 @@ final class CallerSession: Connection {
 
   override func drained() {
     blockedSince = nil
-    upstream?.resumeReading()
+    if isWithholding { advance() } else { upstream?.resumeReading() }
     updateTimer()
     closeIfIdle()
   }
@@ -124,6 +148,7 @@ final class CallerSession: Connection {
       return partial ? callerLost(.callerTruncated) : callerLost(.callerClosed)
     }
     lastProgress = reactor.now
+    gateNoMore()
     closeIfIdle()
     updateTimer()
   }
@@ -133,9 +158,15 @@ final class CallerSession: Connection {
   /// How much is read at a time for a caller that does not keep up, bytes: what waits here is a pause of the peer's.
   private static let laggingReadSize = 16 * 1024
 
-  /// The one way by which bytes reach the caller; `bytesWritten` and `pendingBytes` count them. False where the session has ended.
+  /// The one way by which bytes reach the caller; the gate keeps the books.
+  func transmit(_ bytes: UnsafeRawBufferPointer, as handing: GateLedger.Handing) -> SendOutcome {
+    gate.wrote(bytes.count, as: handing)
+    return send(bytes)
+  }
+
+  /// Hands on what passed the judge. False where the session has ended.
   func deliver(_ bytes: UnsafeRawBufferPointer, from source: Upstream) -> Bool {
-    switch send(bytes) {
+    switch transmit(bytes, as: source.operationClass.handing) {
     case .sent:
       source.readLimit = Reactor.readBufferSize
       return true
@@ -171,6 +202,11 @@ final class CallerSession: Connection {
     exchanges.markComplete(index, inError: plan.isError)
   }
 
+  /// The last reply of what is in flight was handed over whole.
+  func lastReplyHanded(from source: Upstream) {
+    if source.operationClass.handing == .single { gate.singleReplyEnded() }
+  }
+
   /// What was answered has been handed on: count it, and forget it.
   func settle() {
     while let exchange = exchanges.popComplete() { finished(exchange, exchange.endedInError ? .errorReply : .delivered) }
@@ -200,5 +236,17 @@ final class CallerSession: Connection {
     event.expected = mismatch.expected
     event.observed = mismatch.observed
     record(&event)
+  }
+}
+
+extension OperationClass {
+  /// How replies of this class are handed to a visible caller. The lock-step classes with single replies go from the request's
+  /// write to the reply's read with nothing in between (PROTOCOL.md section 3).
+  var handing: GateLedger.Handing {
+    switch self {
+    case .repairStream: .gated
+    case .repairControl, .admin: .single
+    case .replication, .deletion, .read, .other: .ungated
+    }
   }
 }

@@ -23,6 +23,8 @@ public final class Proxy {
   let judgesNothing: Bool
   let keepsStamps: Bool
   var stamps: StampGenerator
+  /// What sees the callers' sockets; nil where the delivery gate does not work.
+  private(set) var watch: CallerWatch?
   /// How operations began and ended.
   public internal(set) var accounting = Accounting()
   private var listeners: [Listener] = []
@@ -50,6 +52,25 @@ public final class Proxy {
     stamps = StampGenerator(random: random)
     sweep = ReactorTimer(reactor) { [unowned self] in self.sweepLanes() }
     sweep?.arm(at: reactor.now + Self.sweepInterval)
+  }
+
+  /// Starts the delivery gate for connections that are accepted from now on, and tells whether it works.
+  /// - Parameter test: what the self-test of the socket diagnostics found; nil where the gate is switched off.
+  public func startGate(_ test: DiagnosticsSelfTest?) {
+    var event = LaneEvent(.gateDisabled, reason: test == nil ? .gateOff : .gateUnsupported)
+    event.detail = test?.description
+    if let test, test.isUsable, settings.sabotage != .gate {
+      do throws(DiagnosticsFailure) {
+        watch = try CallerWatch(reactor: reactor, capacity: settings.maxConnections) { [unowned self] number, answer, took in
+          self.sessions[number]?.answered(answer, took: took)
+        }
+        event = LaneEvent(.gateReady)
+        event.detail = test.description
+      } catch {
+        event.detail = "\(error)"
+      }
+    }
+    sink.record(event)
   }
 
   private static let sweepInterval: Nanoseconds = 1_000_000_000
@@ -177,6 +198,7 @@ public final class Proxy {
     onDrained = nil
     drainDeadline?.disarm()
     sweep?.disarm()
+    watch?.close()
     for peer in peers.values { peer.retireIdle(.shutdown) }
     // A peer and its proxy hold each other.
     peers.removeAll()

@@ -46,6 +46,8 @@ public struct ProxySettings: Sendable {
   public var idleCaller: Nanoseconds = 0
   /// How long a reply may wait inside a packet for a caller that does not read (PROTOCOL.md section 6, number 2).
   public var backPressure: Nanoseconds = 2_000_000_000
+  /// Times of the delivery gate.
+  public var gate = GateLimits()
   /// How long a stopping proxy lets operations finish.
   public var shutdownTimeout: Nanoseconds = 20_000_000_000
   /// Options of the callers' connections.

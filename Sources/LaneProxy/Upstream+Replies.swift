@@ -5,7 +5,7 @@ internal import LinuxIO
 extension Upstream {
   /// Reads once, judges what came, and hands on what passes.
   func receive() {
-    let buffer = UnsafeMutableRawBufferPointer(rebasing: reactor.readBuffer[..<readLimit])
+    let buffer = UnsafeMutableRawBufferPointer(rebasing: reactor.readBuffer[..<min(readLimit, gatedReadLimit)])
     switch read(into: buffer) {
     case .bytes(let count):
       lastReadWasFull = count == buffer.count
@@ -17,6 +17,12 @@ extension Upstream {
     case .end: lost(framer.isInsidePacket || carried.count > 0 ? .upstreamTruncated : .upstreamClosed)
     case .failed: lost(.upstreamReset)
     }
+  }
+
+  /// Under the gate, replies are handed over one at a time: what is read beyond the one would have to be copied aside.
+  private var gatedReadLimit: Int {
+    guard operationClass == .repairStream, let owner, owner.gates else { return .max }
+    return framer.isInsidePacket ? framer.bytesLeft : max(HeaderView.fixedLength, expectedLength - carried.count)
   }
 
   private func unsolicited(_ bytes: UnsafeMutableRawBufferPointer) {
@@ -33,7 +39,7 @@ extension Upstream {
     while true {
       switch framer.next(&rest) {
       case .needMore:
-        guard hand(&run, rest.baseAddress, to: session) else { return }
+        guard hand(&run, rest.baseAddress.map { keepTail(before: $0, session) }, to: session) else { return }
         if framer.isInsidePacket { partlyDelivered = true }
         carried.keep(rest)
         return
@@ -45,6 +51,7 @@ extension Upstream {
           return session.dropped(mismatch, of: session.exchanges.index(ofStamp: head.header.reqID) ?? session.exchanges.firstUnanswered)
         }
         crc = PayloadCRC()
+        prepareGate(head, session)
         if head.bodyLength == 0, !finishReply(&run, &rest, session) { return }
       case .body(let piece, let part, let last):
         if part == .payload && plan.checksPayload { crc.update(UnsafeRawBufferPointer(piece)) }
@@ -139,20 +146,77 @@ extension Upstream {
       }
     }
     if plan.isError { carriedError = true }
+    if tailLength > 0 {
+      guard let end = rest.baseAddress, hand(&run, keepTail(before: end, session), to: session) else { return false }
+      if rest.count > 0 { session.withheld.behind = HeldBytes(copying: rest) }
+      session.withhold()
+      return false
+    }
     run.packet = nil
     partlyDelivered = false
     session.replyComplete(index, plan, now: reactor.now)
     guard session.exchanges.isAnswered, !session.isUnknownTraffic else { return true }
-    let trails = isTrailing(rest, session.exchanges[index])
     // The last operation is answered: hand everything on before the lease ends.
+    let exchange = session.exchanges[index]
     guard hand(&run, rest.baseAddress, to: session) else { return false }
+    session.lastReplyHanded(from: self)
+    conclude(exchange, rest, session)
+    return false
+  }
+
+  /// The lease's last reply was handed over; `rest` is what came behind it.
+  private func conclude(_ exchange: Exchange, _ rest: UnsafeMutableRawBufferPointer, _ session: CallerSession) {
+    let trails = isTrailing(rest, exchange)
     if !rest.isEmpty && !trails {
       report(.replyUnsolicited, .replySurplus, stray: rest)
       session.release(because: .unreadBytes)
     } else {
       session.release(because: nil)
     }
-    return false
+  }
+
+  // MARK: The delivery gate
+
+  private func prepareGate(_ head: Framer.Head, _ session: CallerSession) {
+    guard operationClass == .repairStream else { return }
+    session.withheld.clear()
+    tailLength = 0
+    guard session.gates else { return }
+    tailLength = DeliveryGate.tailLength(
+      packetLength: head.packetLength, argLength: head.header.argLength, size: UInt32(truncatingIfNeeded: head.payloadLength))
+    expectedLength = head.packetLength
+  }
+
+  /// Puts what is here of the reply's tail aside. `end` is where the reply's bytes end that have come; returns where those end
+  /// that may be handed over.
+  private func keepTail(before end: UnsafeMutableRawPointer, _ session: CallerSession) -> UnsafeMutableRawPointer {
+    guard tailLength > 0, operationClass == .repairStream else { return end }
+    let here = tailLength - framer.bytesLeft - session.withheld.tail.count
+    guard here > 0 else { return end }
+    session.withheld.tail.append(contentsOf: UnsafeRawBufferPointer(start: end - here, count: here))
+    return end - here
+  }
+
+  /// The gate has let the caller complete the reply; `behind` is what was read after it.
+  func replyReleased(_ behind: consuming HeldBytes?) {
+    guard let session = owner, let index = session.exchanges.index(ofStamp: current) else { return }
+    tailLength = 0
+    partlyDelivered = false
+    session.replyComplete(index, plan, now: reactor.now)
+    let exchange = session.exchanges[index]
+    let isAnswered = session.exchanges.isAnswered
+    session.settle()
+    let pieces = behind.take()
+    if isAnswered {
+      if let pieces { conclude(exchange, pieces.bytes, session) } else { session.release(because: nil) }
+    } else if let pieces {
+      relay(pieces.bytes)
+    } else {
+      // Most often the next reply is there by now: to ask the kernel is cheaper than to be told by it.
+      receive()
+    }
+    if isOpen, let owner, !owner.isWithholding, owner.pendingBytes == 0 { resumeReading() }
+    session.repliesHandled()
   }
 
   /// Whether what follows the last reply is the one more that such an operation's peer is known to send.

@@ -26,6 +26,10 @@ final class Upstream: Connection {
   var crc = PayloadCRC()
   /// Bytes of the reply that is passing through were handed to the caller.
   var partlyDelivered = false
+  /// How many last bytes of the reply that is passing through the delivery gate keeps back; 0 where it does not.
+  var tailLength = 0
+  /// The length of the last packet that was gated, bytes: the next one's is often the same.
+  var expectedLength = HeaderView.fixedLength + 128 * 1024
   /// The most bytes to read at a time: fewer for a caller that lags, so that each pause is short.
   var readLimit = Reactor.readBufferSize
   private var closesWhenSent = false
@@ -85,7 +89,11 @@ final class Upstream: Connection {
     owner?.leaseGranted(self)
   }
 
-  override func readable() { receive() }
+  override func readable() {
+    // Nothing is handed over before the gate knows the caller, or behind a tail that it keeps back.
+    if let owner, operationClass == .repairStream, owner.isPinning || owner.isWithholding { return pauseReading() }
+    receive()
+  }
 
   override func connectFailed(_ failure: SystemFailure) {
     let owner = owner

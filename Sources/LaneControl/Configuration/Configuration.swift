@@ -13,6 +13,8 @@ public struct Configuration: Sendable, Equatable {
   public var outbound: Outbound
   /// `judge`: what happens to a reply that does not belong.
   public var judge = Judge()
+  /// `gate`: when a reply may be completed.
+  public var gate = Gate()
   /// `lanes`: connection pools per peer and class.
   public var lanes = Lanes()
   /// `limits`: sizes and counts.
@@ -103,6 +105,27 @@ extension Configuration {
 
     /// The mode of that class.
     public func mode(of operationClass: OperationClass) -> Mode { classes[operationClass] ?? mode }
+  }
+
+  /// `gate`: the delivery gate.
+  public struct Gate: Sendable, Equatable {
+    /// Whether replies of repair streams are completed only for a caller that is seen reading them.
+    public enum Mode: String, Sendable, CaseIterable {
+      /// Where the kernel shows the callers' sockets.
+      case auto
+      /// Never.
+      case off
+    }
+
+    /// `gate.mode`.
+    public var mode: Mode = .auto
+    /// `gate.slowStream`: a reply that is unread for so long is an alert.
+    public var slowStream: Duration = .seconds(60)
+    /// `gate.resourceLimit`: a reply that is unread for so long costs its caller the connection.
+    public var resourceLimit: Duration = .seconds(15 * 60)
+
+    /// The defaults.
+    public init() {}
   }
 
   /// `lanes.<class>`: one pool of connections to one peer.

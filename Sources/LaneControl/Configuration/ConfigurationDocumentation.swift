@@ -26,6 +26,7 @@ extension Configuration {
     keys += rows(ConfigurationFields.outbound, defaults)
     keys += rows(ConfigurationFields.judge, defaults)
     keys.append(row(ConfigurationFields.judgeClass, nil, path: "judge.classes.<class>"))
+    keys += rows(ConfigurationFields.gate, defaults)
     keys += rows(ConfigurationFields.lane, Lane(), below: "lanes.default.")
     keys += rows(ConfigurationFields.lane, Lane(), below: "lanes.<class>.")
     keys += rows(ConfigurationFields.limits, defaults)

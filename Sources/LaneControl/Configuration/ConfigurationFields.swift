@@ -64,6 +64,20 @@ enum ConfigurationFields {
   static let judgeClass: ConfigurationField<Configuration.Judge.Mode> = .choice(
     "", \.self, "The mode of one class, in place of judge.mode. Default: judge.mode.")
 
+  /// `gate`.
+  static let gate: [ConfigurationField<Configuration>] = [
+    .choice(
+      "gate.mode", \.gate.mode,
+      "auto: a reply of a repair stream is completed only for a caller that the kernel shows to be reading it. "
+        + "off: never; a caller that reuses a connection with such replies unread is reset when that shows."),
+    .duration(
+      "gate.slowStream", \.gate.slowStream, .milliseconds(10)...(.seconds(3600)),
+      "A reply that its caller leaves unread for so long is an alert. It goes on being held."),
+    .duration(
+      "gate.resourceLimit", \.gate.resourceLimit, .milliseconds(20)...(.seconds(86_400)),
+      "A reply that its caller leaves unread for so long costs it the connection. Above what a rate limit in the datanode may pause."),
+  ]
+
   /// `lanes.default` and `lanes.<class>`.
   static let lane: [ConfigurationField<Configuration.Lane>] = [
     .count("maxConnections", \.maxConnections, 1...65_535, unit: "connections", "Most connections to one peer."),
@@ -131,7 +145,7 @@ enum ConfigurationFields {
   ]
 
   /// Every key whose value hangs directly below `Configuration`.
-  static let fixed = top + outbound + judge + limits + timeouts + log
+  static let fixed = top + outbound + judge + gate + limits + timeouts + log
 
   /// True for 1 to 255 characters of `A-Z a-z 0-9 . _ : -`.
   static func isNodeName(_ text: String) -> Bool { (1...255).contains(text.utf8.count) && text.utf8.allSatisfy(isNodeByte) }

@@ -32,13 +32,14 @@ import Testing
     #expect(accounting.abandoned == (isMaybeDueNothing ? 0 : 1) && accounting.noneDue == (isMaybeDueNothing ? 1 : 0))
   }
 
+  /// Without the gate nobody knows whether the caller has read what it was handed.
   @Test func aNewRequestWithRepliesPartlyHandedOverResetsTheCaller() throws {
     let peer = try ScriptedPeer { socket, _ in
       guard let request = socket.receiveRequest() else { return }
       socket.send(request.block(at: request.header.extentOffset, pattern(1000)))
       _ = socket.receiveToEnd()
     }
-    let sidecar = try Sidecar(peers: [peer.port])
+    let sidecar = try Sidecar(peers: [peer.port], .init(sections: ["gate: {mode: off}"]))
     let caller = try StreamSocket(port: sidecar.port)
     let request = WirePacket.request(0x09, reqID: 1, size: 3000)
     #expect(caller.ask(request) == request.block(at: request.header.extentOffset, pattern(1000)))

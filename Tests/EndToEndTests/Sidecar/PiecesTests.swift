@@ -119,7 +119,7 @@ import Testing
   /// PROTOCOL.md section 6, number 2: a server that is left unread corrupts its own stream.
   @Test func aReaderThatStopsInsideAPacketIsReset() throws {
     let peer = try Self.recordsPeer()
-    let sidecar = try Sidecar(peers: [peer.port], .init(sections: ["timeouts:", "  backPressure: 300ms"]))
+    let sidecar = try Sidecar(peers: [peer.port], .init(sections: ["timeouts:", "  backPressure: 300ms", "gate: {mode: off}"]))
     let caller = try StreamSocket(port: sidecar.port, receiveBuffer: 8192)
     caller.send(Exemplar.request(0x14, reqID: 3, partition: 7))
     _ = caller.receive(1000)

@@ -1,0 +1,251 @@
+internal import CubeFSWire
+internal import LaneCore
+internal import LinuxIO
+
+/// The end of a reply that the delivery gate keeps back, and what belongs to it.
+struct WithheldReply: ~Copyable {
+  /// The reply's last bytes: all that the caller lacks.
+  var tail: [UInt8] = []
+  /// How many of them may be handed over once the caller is known; more than 0 for replies of our own only.
+  var front = 0
+  /// The whole reply is here, and all but the tail was handed over or is pending.
+  var isWhole = false
+  /// The operation that our own error reply answers; nil where the reply is the peer's.
+  var failed: Exchange?
+  /// What the upstream sent behind it.
+  var behind: HeldBytes?
+
+  /// Forgets the reply; the tail's memory stays for the next one.
+  mutating func clear() {
+    tail.removeAll(keepingCapacity: true)
+    front = 0
+    isWhole = false
+    failed = nil
+    behind = nil
+  }
+}
+
+// The delivery gate (DESIGN.md section 5): the session is its shell. It reports what is written and read, asks the kernel for
+// the gate, and does what the gate says. While a tail is withheld, nothing else is written to the caller and nothing more is
+// taken from the upstream; the caller is read, and whatever it sends then shows that it has moved on.
+extension CallerSession {
+  /// All of a reply is here but its tail is kept back, until the caller is seen to read it.
+  var isWithholding: Bool { withheld.isWhole }
+
+  /// Replies of repair streams are to be gated.
+  var gates: Bool { gate.isGating }
+
+  /// They are, or will be when the caller is known.
+  var willGate: Bool { gate.isGating || (gate.isUnseen && proxy.watch != nil) }
+
+  /// The first repair stream on this connection: from now on the caller's socket must be known.
+  func pinCaller() {
+    guard gate.isUnseen, !isPinning, let watch = proxy.watch else { return }
+    if watch.ask(number, about: tuple, pinned: nil) {
+      isPinning = true
+    } else {
+      obey(gate.accepted(.failed, ownCookie: 0))
+    }
+  }
+
+  /// What the helper found.
+  func answered(_ answer: DeliveryGate.Answer, took: Nanoseconds) {
+    guard isOpen else { return }
+    if isPinning {
+      isPinning = false
+      let own: UInt64
+      do { own = try cookie() } catch { own = 0 }
+      obey(gate.accepted(answer, ownCookie: own))
+      upstream?.resumeReading()
+    } else if let query = outstandingQuery {
+      outstandingQuery = nil
+      let now = Reactor.clock()
+      obey(gate.answer(to: query, answer, took: took, unacknowledged: unacknowledgedBytes > 0, now: now))
+    }
+    advance()
+  }
+
+  // MARK: Withholding
+
+  /// The reply that passed is whole, and its tail is in `withheld`. What the gate says now or later sets it free.
+  func withhold() {
+    withheld.isWhole = true
+    advance()
+  }
+
+  /// Our own error reply to a repair stream's request is gated like any other.
+  func withholdError(_ bytes: UnsafeRawBufferPointer, _ exchange: Exchange) {
+    withheld.clear()
+    withheld.tail.append(contentsOf: bytes)
+    withheld.front =
+      bytes.count - DeliveryGate.tailLength(packetLength: bytes.count, argLength: 0, size: UInt32(ErrorReply.text.utf8.count))
+    withheld.failed = exchange
+    pinCaller()
+    withhold()
+  }
+
+  /// Bytes that were read while a tail is withheld, and that are no whole request yet: the start of a newer one.
+  func readWhileWithholding() {
+    gate.requestArrived()
+    _ = gate.newerRequest()
+    dirtyReuse(nil)
+  }
+
+  /// Whether the lock-step operation that the caller has left can be cancelled: nothing of it or of an older one can lie unread
+  /// in the caller's socket.
+  func isCleanlyAbandoned(_ front: Exchange) -> Bool {
+    gate.isGating ? gate.newerRequest() == .cancel : front.replies == 0
+  }
+
+  // MARK: The gate's actions
+
+  /// How many replies of one stream are handed over in one turn of the loop: other sessions want their turn.
+  private static let turnLimit = 16
+
+  /// Goes on as far as the gate allows. Replies may be set free at once, one after the other: a loop, and no recursion.
+  func advance() {
+    guard !isAdvancing else { return }
+    isAdvancing = true
+    defer { isAdvancing = false }
+    var left = Self.turnLimit
+    while isOpen, isWithholding, !isPinning {
+      if !gates { isReleased = true }
+      if isReleased {
+        guard left > 0 else {
+          gateTimer?.arm(at: reactor.now)
+          return
+        }
+        left -= 1
+        deliverTail()
+      } else if withheld.front > 0 {
+        deliverFront()
+      } else if !isGateAsked, pendingBytes == 0 {
+        isGateAsked = true
+        obey(gate.withheld(now: Reactor.clock()))
+      } else {
+        return
+      }
+    }
+  }
+
+  private func obey(_ first: DeliveryGate.Action) {
+    var action = first
+    while isOpen {
+      switch action {
+      case .none, .cancel: return
+      case .query(let query, withCounters: false):
+        let start = Reactor.clock()
+        let answer = proxy.watch?.look(at: tuple, pinned: gate.cookie) ?? .failed
+        let now = Reactor.clock()
+        action = gate.answer(to: query, answer, took: now &- start, unacknowledged: unacknowledgedBytes > 0, now: now)
+      case .query(let query, withCounters: true):
+        guard proxy.watch?.ask(number, about: tuple, pinned: gate.cookie) ?? false else {
+          action = gate.answer(to: query, .failed, took: 0, unacknowledged: unacknowledgedBytes > 0, now: Reactor.clock())
+          continue
+        }
+        outstandingQuery = query
+        if let deadline = gate.deadline { armGate(at: deadline) }
+        return
+      case .wake(let time):
+        armGate(at: time)
+        return
+      case .release:
+        // A newer request that can be read was not seen by the gate: its bytes will be read next, and end the session.
+        if peek() == .readable { return resumeReading() }
+        isReleased = true
+        return
+      case .slowStream(let time):
+        reportSlowStream()
+        armGate(at: time)
+        return
+      case .fallBack(let blindness):
+        var event = LaneEvent(.callerBlind, reason: Reason(blindness), action: .forwarded)
+        event.detail = "\(tuple)"
+        record(&event)
+        isReleased = isWithholding
+        return
+      case .reset(.resourceLimit): return fail(.replyUnread)
+      case .reset(.dirtyReuse): return dirtyReuse(nil)
+      }
+    }
+  }
+
+  private func armGate(at time: Nanoseconds) {
+    if gateTimer == nil {
+      gateTimer = ReactorTimer(reactor) { [unowned self] in
+        if !isReleased { obey(gate.timer(now: Reactor.clock())) }
+        advance()
+      }
+    }
+    gateTimer?.arm(at: time)
+  }
+
+  private func reportSlowStream() {
+    var event = LaneEvent(.callerSlowStream, reason: .replyUnread)
+    event.operation = (withheld.failed ?? exchanges.first).map { LaneEvent.Operation($0) }
+    event.duration = proxy.settings.gate.slowStream
+    record(&event)
+  }
+
+  private func deliverFront() {
+    let front = withheld.front
+    withheld.front = 0
+    let outcome = withheld.tail.withUnsafeBytes { transmit(UnsafeRawBufferPointer(rebasing: $0[..<front]), as: .gated) }
+    withheld.tail.removeFirst(front)
+    ended(by: outcome)
+  }
+
+  private func ended(by outcome: SendOutcome) {
+    switch outcome {
+    case .sent, .queued: break
+    case .overflow: fail(.pendingOutput)
+    case .failed: callerLost(.callerReset)
+    }
+  }
+
+  /// The gate has set the tail free, or can say nothing: the reply is completed, and what follows it goes on.
+  private func deliverTail() {
+    gateTimer?.disarm()
+    isReleased = false
+    isGateAsked = false
+    let outcome = withheld.tail.withUnsafeBytes { transmit($0, as: .gated) }
+    gate.tailWritten()
+    ended(by: outcome)
+    guard isOpen else { return }
+    lastProgress = reactor.now
+    let behind = withheld.behind.take()
+    let failed = withheld.failed
+    withheld.clear()
+    if let failed {
+      finished(failed, .errorReply)
+      updateTimer()
+      closeIfIdle()
+    } else {
+      upstream?.replyReleased(behind)
+    }
+  }
+
+  /// The caller will send nothing more: no newer operation can read what is left of this one, and there is nothing to wait for.
+  func gateNoMore() {
+    gate.callerGone()
+    outstandingQuery = nil
+    isPinning = false
+    guard isWithholding else { return }
+    isReleased = true
+    advance()
+  }
+}
+
+extension Reason {
+  init(_ blindness: DeliveryGate.Blindness) {
+    switch blindness {
+    case .unsupported: self = .gateUnsupported
+    case .notFound: self = .callerNotFound
+    case .ownSocket: self = .callerOwnSocket
+    case .upperLayer: self = .callerUpperLayer
+    case .shortInfo: self = .callerShortInfo
+    case .sockmap: self = .callerSockmap
+    case .queryFailed: self = .callerQueryFailed
+    }
+  }
+}

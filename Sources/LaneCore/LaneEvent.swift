@@ -21,6 +21,8 @@ public struct LaneEvent: Equatable, Sendable {
     case listenerRecovered = "listener.recovered"
     /// A listener has stopped for good; the others go on.
     case listenerFailed = "listener.failed"
+    /// The port for metrics answers.
+    case metricsOpened = "metrics.opened"
     /// A caller's connection was refused at once.
     case connectionRefused = "connection.refused"
     /// A dial failed where the last one had not.
@@ -151,7 +153,8 @@ public struct LaneEvent: Equatable, Sendable {
     case .replyObserved, .peerDown, .callerProtocol, .listenerExhausted, .connectionRefused, .logLost: .warning
     case .operationFailed: reason == .queueFull || reason == .queueTimeout || reason == .backPressure ? .warning : nil
     case .accounting: accounting.map { $0.unfinished != 0 } ?? false ? .critical : nil
-    case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .peerUp, .operationFinished, .callerAbandoned, .callerReset,
+    case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .metricsOpened, .peerUp, .operationFinished, .callerAbandoned,
+      .callerReset,
       .upstreamRetired:
       nil
     }
@@ -162,6 +165,6 @@ public struct LaneEvent: Equatable, Sendable {
 public protocol EventSink: AnyObject {
   /// Takes an event.
   func record(_ event: LaneEvent)
-  /// Whether `operationFinished` and ordinary `upstreamRetired` events are wanted; asked for each operation.
+  /// Whether `operationFinished` events are wanted; asked once, before the first operation.
   var wantsDetail: Bool { get }
 }

@@ -13,7 +13,7 @@ import Testing
     "lanes.<class>.maxLifetime", "lanes.<class>.queueLimit", "lanes.<class>.queueTimeout", "limits.maxConnections", "limits.maxInFlight",
     "limits.argument", "limits.errorText", "limits.pendingOutput", "limits.<opcode>", "timeouts.halfClose", "timeouts.idleCaller",
     "timeouts.keepAlive.idle", "timeouts.keepAlive.interval", "timeouts.keepAlive.count", "timeouts.tcpUser", "timeouts.backPressure",
-    "log.path", "log.level", "log.queue",
+    "log.path", "log.level", "log.queue", "metrics.listen",
   ]
   private static let classes = ["repair-stream", "repair-control", "deletion", "replication", "read", "admin", "other"]
 

@@ -48,7 +48,7 @@ public final class EventLog: EventSink {
     counts.count(event)
     let eventLevel = event.level
     guard eventLevel >= level else { return }
-    guard eventLevel == .debug || folds.admit(event) else {
+    guard eventLevel == .debug || Self.isLastWord(event) || folds.admit(event) else {
       folded &+= 1
       return
     }
@@ -96,11 +96,14 @@ public final class EventLog: EventSink {
     if emit(event, LineFormatter.Extra(lost: counters)) { told = counters }
   }
 
+  /// Said once, at the end of the process: it has a line of its own, however full the table of folds is.
+  private static func isLastWord(_ event: LaneEvent) -> Bool { event.name == .accounting || event.name == .stopped }
+
   @discardableResult
   private func emit(_ event: LaneEvent, _ extra: LineFormatter.Extra) -> Bool {
     formatter.format(event, at: wallClock(), extra: extra)
     // A flood of ordinary lines must leave room for an alert, and for the last words.
-    let matters = event.level >= .warning || event.name == .accounting || event.name == .stopped
+    let matters = event.level >= .warning || Self.isLastWord(event)
     return formatter.line.withUnsafeBytes { writer.write($0, mayUseReserve: matters) }
   }
 }

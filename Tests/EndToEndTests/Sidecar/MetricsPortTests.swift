@@ -152,6 +152,33 @@ import Testing
     try sidecar.stop()
   }
 
+  @Test func aProcessOutOfDescriptorsIsNotReadyUntilItRecovers() throws {
+    let peer = try Self.answeringPeer()
+    let sidecar = try Sidecar(peers: [peer.port], .init(sections: [Self.metrics], shell: "ulimit -n 64"))
+    let port = try sidecar.metricsPort()
+    var answer: HTTPAnswer?
+    // A connection that asks later must be there before: none can be accepted then. On a busy machine its time may run out.
+    for attempt in 1...5 where answer == nil {
+      #expect(attempt == 1 || eventually { (try? HTTP.get(port, "/readyz").status) == 200 })
+      let asker = try StreamSocket(port: port)
+      asker.send(Array("GET /readyz HTTP/1.1\r\n".utf8))
+      // Connections are accepted in their order: after this one, the first was.
+      #expect(try HTTP.get(port, "/readyz").status == 200)
+      let callers = try (0..<100).map { _ in try StreamSocket(port: sidecar.port) }
+      try sidecar.waitFor("listener.exhausted", count: attempt)
+      asker.send(Array("\r\n".utf8))
+      let found = asker.receiveToEnd().bytes
+      if !found.isEmpty { answer = HTTPAnswer(found) }
+      withExtendedLifetime(callers) {}
+    }
+    #expect(answer?.status == 503 && answer?.text == "listener 127.0.0.1:\(sidecar.port) is not accepting\n", "\(answer?.text ?? "none")")
+    try sidecar.waitFor("listener.recovered")
+    #expect(eventually { (try? HTTP.get(port, "/readyz").status) == 200 })
+    let alerts = Scrape(try HTTP.get(port, "/metrics").text).sum("lanekeeper_alerts_total", ["event": "listener.exhausted"])
+    #expect(alerts == Double(sidecar.log("listener.exhausted").count))
+    try sidecar.stop()
+  }
+
   private func descriptors(of pid: pid_t) -> Int {
     guard let directory = opendir("/proc/\(pid)/fd") else { return .max }
     defer { closedir(directory) }

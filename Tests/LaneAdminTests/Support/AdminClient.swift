@@ -4,6 +4,8 @@ import Testing
 /// A blocking connection to a port of 127.0.0.1 that says what it is told, and reads what comes.
 final class AdminClient {
   private let descriptor: Int32
+  /// The other end reset the connection.
+  private(set) var wasReset = false
 
   init(port: UInt16, receiveBuffer: Int32? = nil) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -51,6 +53,7 @@ final class AdminClient {
       if count > 0 {
         bytes += piece[..<count]
       } else if count == 0 || errno == ECONNRESET {
+        wasReset = count < 0
         return String(decoding: bytes, as: UTF8.self)
       } else if errno != EINTR {
         throw AdminClientTimeout()
@@ -63,7 +66,9 @@ final class AdminClient {
     let client = try AdminClient(port: port)
     client.send(request)
     if finish { client.finishSending() }
-    return AdminAnswer(try client.readToEnd())
+    let text = try client.readToEnd()
+    #expect(!client.wasReset, "\(request.prefix(40))")
+    return AdminAnswer(text)
   }
 
   static func get(_ port: UInt16, _ path: String) throws -> AdminAnswer {

@@ -26,7 +26,8 @@ let package = Package(
     .executable(name: "lanekeeper-bench", targets: ["LaneBench"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0")
+    .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
   ],
   targets: [
     // System libraries and kernel structures: no logic.
@@ -49,8 +50,20 @@ let package = Package(
       swiftSettings: dataPath),
     .target(name: "LaneJSON", swiftSettings: strict),
     .target(name: "LaneTelemetry", dependencies: ["LaneCore", "LinuxIO", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
+    // The only part of the program that uses SwiftNIO: HTTP for operators, on a thread of its own.
     .target(
-      name: "LaneControl", dependencies: ["CubeFSWire", "LaneCore", "LinuxIO", "LaneProxy", "LaneTelemetry", "NetEndpoint", "CYaml"],
+      name: "LaneAdmin",
+      dependencies: [
+        "NetEndpoint",
+        .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+      ],
+      swiftSettings: strict),
+    .target(
+      name: "LaneControl",
+      dependencies: ["CubeFSWire", "LaneCore", "LinuxIO", "LaneProxy", "LaneTelemetry", "LaneAdmin", "NetEndpoint", "CYaml"],
       swiftSettings: strict),
 
     // A model of the kernel and of callers around the delivery gate, explored by seed: for tests.
@@ -79,7 +92,11 @@ let package = Package(
     .testTarget(
       name: "LaneTelemetryTests", dependencies: ["LaneTelemetry", "LaneCore", "LinuxIO", "NetEndpoint", "CubeFSWire"], swiftSettings: strict
     ),
-    .testTarget(name: "LaneControlTests", dependencies: ["LaneControl", "LaneCore", "CubeFSWire", "NetEndpoint"], swiftSettings: strict),
+    .testTarget(name: "LaneAdminTests", dependencies: ["LaneAdmin", "NetEndpoint"], swiftSettings: strict),
+    .testTarget(
+      name: "LaneControlTests",
+      dependencies: ["LaneControl", "LaneCore", "LaneProxy", "LaneTelemetry", "LinuxIO", "CubeFSWire", "NetEndpoint"], swiftSettings: strict
+    ),
     .testTarget(name: "LaneSimulatorTests", dependencies: ["LaneSimulator"], swiftSettings: strict),
     .testTarget(name: "LaneLabTests", dependencies: ["LaneLab", "CubeFSWire", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
     .testTarget(

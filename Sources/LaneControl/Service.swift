@@ -20,12 +20,15 @@ public enum Service {
   private static let tickInterval: Nanoseconds = 1_000_000_000
 
   /// Runs until SIGTERM or SIGINT, and until operations have finished then. SIGUSR1 reopens the log file.
-  /// - Parameter sabotage: the lab's defect, never set by an operator.
+  /// - Parameters:
+  ///   - version: the program's, for metrics.
+  ///   - sabotage: the lab's defect, never set by an operator.
   /// - Returns: the exit status: 0, or 1 where operations are left without an outcome.
-  /// - Throws: `Failure` where the log or a listener cannot be opened.
-  public static func run(_ configuration: Configuration, sabotage: ProxySettings.Sabotage? = nil) throws(Failure) -> Int32 {
+  /// - Throws: `Failure` where the log, the metrics' port or a listener cannot be opened.
+  public static func run(_ configuration: Configuration, version: String, sabotage: ProxySettings.Sabotage? = nil) throws(Failure) -> Int32
+  {
     do {
-      return try start(configuration, sabotage)
+      return try start(configuration, ProcessFigures(version: version, cubefsRelease: configuration.cubefsRelease), sabotage)
     } catch let failure as Failure {
       throw failure
     } catch {
@@ -33,7 +36,9 @@ public enum Service {
     }
   }
 
-  private static func start(_ configuration: Configuration, _ sabotage: ProxySettings.Sabotage?) throws -> Int32 {
+  private static func start(
+    _ configuration: Configuration, _ process: ProcessFigures, _ sabotage: ProxySettings.Sabotage?
+  ) throws -> Int32 {
     try ProcessControls.ignoreSIGPIPE()
     _ = try ProcessControls.raiseDescriptorLimit()
     let reactor = try Reactor()
@@ -68,6 +73,15 @@ public enum Service {
     }
     let proxy = Proxy(reactor: reactor, settings: settings, sink: log, random: { UInt64.random(in: 0...UInt64.max) })
     log.record(LaneEvent(.started))
+    let source = SnapshotSource(reactor: reactor, proxy: proxy, log: log, writer: writer)
+    let metrics: MetricsPort?
+    do {
+      metrics = try MetricsPort.open(configuration.metrics, source, process)
+    } catch {
+      _ = writer.close()
+      throw error
+    }
+    defer { metrics?.close() }
     proxy.startGate(configuration.gate.mode == .auto ? SocketDiagnostics.selfTest() : nil)
     for listener in configuration.outbound.listeners {
       let route: Proxy.Route =
@@ -89,6 +103,8 @@ public enum Service {
       proxy.drain { reactor.stop() }
     }
     try reactor.run()
+    // Before the closing lines: what a last scrape was told and what they say are the same.
+    metrics?.close()
 
     // Where lines waited for a slow reader, the last ones must not be those that find no room.
     _ = writer.flush(timeout: lastFlush)

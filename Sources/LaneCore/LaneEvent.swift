@@ -25,6 +25,8 @@ public struct LaneEvent: Equatable, Sendable {
     case gateReady = "gate.ready"
     /// The delivery gate does not work in this process: no caller is protected from its own leftovers.
     case gateDisabled = "gate.disabled"
+    /// The port for metrics answers.
+    case metricsOpened = "metrics.opened"
     /// A caller's connection was refused at once.
     case connectionRefused = "connection.refused"
     /// A dial failed where the last one had not.
@@ -158,11 +160,12 @@ public struct LaneEvent: Equatable, Sendable {
     case .replyDropped, .replyUnsolicited, .callerDirtyReuse, .listenerFailed: .critical
     case .gateDisabled: reason == .gateOff ? .warning : .critical
     case .callerReset: reason == .replyUnread ? .warning : nil
-    case .replyObserved, .peerDown, .callerBlind, .callerSlowStream, .callerProtocol, .listenerExhausted, .connectionRefused, .logLost: .warning
+    case .replyObserved, .peerDown, .callerBlind, .callerSlowStream, .callerProtocol, .listenerExhausted, .connectionRefused, .logLost:
+      .warning
     case .operationFailed: reason == .queueFull || reason == .queueTimeout || reason == .backPressure ? .warning : nil
     case .accounting: accounting.map { $0.unfinished != 0 } ?? false ? .critical : nil
-    case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .gateReady, .peerUp, .operationFinished, .callerAbandoned,
-      .upstreamRetired:
+    case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .gateReady, .metricsOpened, .peerUp, .operationFinished,
+      .callerAbandoned, .upstreamRetired:
       nil
     }
   }
@@ -172,6 +175,6 @@ public struct LaneEvent: Equatable, Sendable {
 public protocol EventSink: AnyObject {
   /// Takes an event.
   func record(_ event: LaneEvent)
-  /// Whether `operationFinished` and ordinary `upstreamRetired` events are wanted; asked for each operation.
+  /// Whether `operationFinished` events are wanted; asked once, before the first operation.
   var wantsDetail: Bool { get }
 }

@@ -186,6 +186,7 @@ extension CallerSession {
     isEnding = true
     timer.disarm()
     gate.callerGone()
+    waitEnded()
     gateTimer?.disarm()
     if let failed = withheld.failed { finished(failed, outcome) }
     withheld.clear()

@@ -59,6 +59,7 @@ extension CallerSession {
       upstream?.resumeReading()
     } else if let query = outstandingQuery {
       outstandingQuery = nil
+      if took > proxy.settings.gate.slowQuery { proxy.gateStatistics.slowQueries &+= 1 }
       let now = Reactor.clock()
       obey(gate.answer(to: query, answer, took: took, unacknowledged: unacknowledgedBytes > 0, now: now))
     }
@@ -70,6 +71,8 @@ extension CallerSession {
   /// The reply that passed is whole, and its tail is in `withheld`. What the gate says now or later sets it free.
   func withhold() {
     withheld.isWhole = true
+    waitBegan = Reactor.clock()
+    proxy.gateStatistics.waitBegan()
     advance()
   }
 
@@ -87,14 +90,21 @@ extension CallerSession {
   /// Bytes that were read while a tail is withheld, and that are no whole request yet: the start of a newer one.
   func readWhileWithholding() {
     gate.requestArrived()
-    _ = gate.newerRequest()
-    dirtyReuse(nil)
+    obey(gate.newerRequest())
   }
 
   /// Whether the lock-step operation that the caller has left can be cancelled: nothing of it or of an older one can lie unread
   /// in the caller's socket.
   func isCleanlyAbandoned(_ front: Exchange) -> Bool {
-    gate.isGating ? gate.newerRequest() == .cancel : front.replies == 0
+    guard gate.isGating else { return front.replies == 0 }
+    switch gate.newerRequest() {
+    case .cancel:
+      proxy.gateStatistics.cancellations &+= 1
+      return true
+    case .reset(let reason): proxy.gateStatistics.reset(reason)
+    default: break
+    }
+    return false
   }
 
   // MARK: The gate's actions
@@ -134,6 +144,7 @@ extension CallerSession {
       switch action {
       case .none, .cancel: return
       case .query(let query, withCounters: false):
+        proxy.gateStatistics.asked(withCounters: false)
         let start = Reactor.clock()
         let answer = proxy.watch?.look(at: tuple, pinned: gate.cookie) ?? .failed
         let now = Reactor.clock()
@@ -143,6 +154,7 @@ extension CallerSession {
           action = gate.answer(to: query, .failed, took: 0, unacknowledged: unacknowledgedBytes > 0, now: Reactor.clock())
           continue
         }
+        proxy.gateStatistics.asked(withCounters: true)
         outstandingQuery = query
         if let deadline = gate.deadline { armGate(at: deadline) }
         return
@@ -152,6 +164,7 @@ extension CallerSession {
       case .release:
         // A newer request that can be read was not seen by the gate: its bytes will be read next, and end the session.
         if peek() == .readable { return resumeReading() }
+        proxy.gateStatistics.releases &+= 1
         isReleased = true
         return
       case .slowStream(let time):
@@ -162,10 +175,12 @@ extension CallerSession {
         var event = LaneEvent(.callerBlind, reason: Reason(blindness), action: .forwarded)
         event.detail = "\(tuple)"
         record(&event)
+        proxy.gateStatistics.blind(blindness)
         isReleased = isWithholding
         return
-      case .reset(.resourceLimit): return fail(.replyUnread)
-      case .reset(.dirtyReuse): return dirtyReuse(nil)
+      case .reset(let reason):
+        proxy.gateStatistics.reset(reason)
+        return reason == .resourceLimit ? fail(.replyUnread) : dirtyReuse(nil)
       }
     }
   }
@@ -181,6 +196,7 @@ extension CallerSession {
   }
 
   private func reportSlowStream() {
+    proxy.gateStatistics.slowStreams &+= 1
     var event = LaneEvent(.callerSlowStream, reason: .replyUnread)
     event.operation = (withheld.failed ?? exchanges.first).map { LaneEvent.Operation($0) }
     event.duration = proxy.settings.gate.slowStream
@@ -210,6 +226,7 @@ extension CallerSession {
     isGateAsked = false
     let outcome = withheld.tail.withUnsafeBytes { transmit($0, as: .gated) }
     gate.tailWritten()
+    waitEnded()
     ended(by: outcome)
     guard isOpen else { return }
     lastProgress = reactor.now
@@ -223,6 +240,13 @@ extension CallerSession {
     } else {
       upstream?.replyReleased(behind)
     }
+  }
+
+  /// What was withheld has gone out, or never will.
+  func waitEnded() {
+    guard let waitBegan else { return }
+    proxy.gateStatistics.waitEnded(after: Reactor.clock() &- waitBegan)
+    self.waitBegan = nil
   }
 
   /// The caller will send nothing more: no newer operation can read what is left of this one, and there is nothing to wait for.

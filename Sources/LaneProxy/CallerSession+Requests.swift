@@ -60,7 +60,7 @@ extension CallerSession {
     if headIsNew { gate.requestArrived() }
     headIsNew = true
     if isWithholding {
-      _ = gate.newerRequest()
+      if case .reset(let reason) = gate.newerRequest() { proxy.gateStatistics.reset(reason) }
       dirtyReuse(head)
       return .ended
     }

@@ -68,6 +68,8 @@ final class CallerSession: Connection {
   var isPinning = false
   var outstandingQuery: DeliveryGate.QueryID?
   var gateTimer: ReactorTimer?
+  /// Since when a tail is withheld; nil where none is.
+  var waitBegan: Nanoseconds?
 
   var inputEnded = false
   var isEnding = false

@@ -7,7 +7,7 @@ internal import NetEndpoint
 final class Peer {
   let endpoint: Endpoint
   let proxy: Proxy
-  private var lanes: [Lane]
+  private(set) var lanes: [Lane]
   /// Upstreams by number; those that are idle, and no others.
   private var idle: [Upstream?] = []
   private var freeNumbers: [Int] = []
@@ -155,11 +155,6 @@ final class Peer {
     // What failed has nothing left to say; an operation that is due no reply has.
     if reason == .singleUse || reason == .requestIncomplete { upstream.closeWhenSent() } else { upstream.close() }
     freeNumbers.append(upstream.id)
-    switch reason {
-    case .singleUse, .idleTimeout, .maxLifetime, .errorReply, .peerClosed, .shutdown:
-      guard proxy.wantsDetail else { return }
-    default: break
-    }
     var event = LaneEvent(.upstreamRetired, reason: reason, action: .retired)
     event.peer = endpoint
     event.operationClass = upstream.operationClass

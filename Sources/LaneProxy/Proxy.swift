@@ -27,8 +27,10 @@ public final class Proxy {
   private(set) var watch: CallerWatch?
   /// How operations began and ended.
   public internal(set) var accounting = Accounting()
-  private var listeners: [Listener] = []
-  private var peers: [Endpoint: Peer] = [:]
+  /// What the delivery gates did.
+  public internal(set) var gateStatistics = GateStatistics()
+  private(set) var listeners: [Listener] = []
+  private(set) var peers: [Endpoint: Peer] = [:]
   private(set) var sessions: [Int: CallerSession] = [:]
   private var nextSession = 1
   private var sweep: ReactorTimer?

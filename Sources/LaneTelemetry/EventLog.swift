@@ -13,16 +13,12 @@ public final class EventLog: EventSink {
   /// How long a window of folding is, nanoseconds.
   public static let window: UInt64 = 1_000_000_000
 
-  private struct Kind: Hashable {
-    var name: LaneEvent.Name
-    var reason: Reason?
-  }
-
   private let writer: LogWriter
   private let wallClock: () -> UInt64
   private var formatter: LineFormatter
   private var folds = FoldTable()
-  private var counts: [Kind: UInt64] = [:]
+  /// Every event since the start.
+  public private(set) var counts = EventCounts()
   private var windowEnd: UInt64 = 0
   private var told = LogWriter.Counters()
 
@@ -49,10 +45,10 @@ public final class EventLog: EventSink {
 
   /// Counts the event, and writes its line unless its level is too low or it is folded.
   public func record(_ event: LaneEvent) {
-    counts[Kind(name: event.name, reason: event.reason), default: 0] &+= 1
+    counts.count(event)
     let eventLevel = event.level
     guard eventLevel >= level else { return }
-    guard eventLevel == .debug || folds.admit(event) else {
+    guard eventLevel == .debug || Self.isLastWord(event) || folds.admit(event) else {
       folded &+= 1
       return
     }
@@ -77,11 +73,13 @@ public final class EventLog: EventSink {
 
   /// How often that event was recorded since the start, whatever became of its line.
   public func count(_ name: LaneEvent.Name) -> UInt64 {
-    counts.reduce(0) { $1.key.name == name ? $0 &+ $1.value : $0 }
+    counts.total { $0.name == name }
   }
 
   /// How often that event was recorded for that reason since the start, whatever became of its line.
-  public func count(_ name: LaneEvent.Name, _ reason: Reason?) -> UInt64 { counts[Kind(name: name, reason: reason)] ?? 0 }
+  public func count(_ name: LaneEvent.Name, _ reason: Reason?) -> UInt64 {
+    counts.total { $0.name == name && $0.reason == reason }
+  }
 
   /// Counts are since the start, so that a lost `log.lost` line loses nothing: where it fails itself, the next tick finds one
   /// more failed line and tries again.
@@ -90,7 +88,7 @@ public final class EventLog: EventSink {
     guard counters.dropped != told.dropped || counters.failed != told.failed else { return }
     var event = LaneEvent(.logLost)
     event.detail = writer.lastFailure?.description
-    counts[Kind(name: event.name, reason: nil), default: 0] &+= 1
+    counts.count(event)
     guard event.level >= level else {
       told = counters
       return
@@ -98,11 +96,14 @@ public final class EventLog: EventSink {
     if emit(event, LineFormatter.Extra(lost: counters)) { told = counters }
   }
 
+  /// Said once, at the end of the process: it has a line of its own, however full the table of folds is.
+  private static func isLastWord(_ event: LaneEvent) -> Bool { event.name == .accounting || event.name == .stopped }
+
   @discardableResult
   private func emit(_ event: LaneEvent, _ extra: LineFormatter.Extra) -> Bool {
     formatter.format(event, at: wallClock(), extra: extra)
     // A flood of ordinary lines must leave room for an alert, and for the last words.
-    let matters = event.level >= .warning || event.name == .accounting || event.name == .stopped
+    let matters = event.level >= .warning || Self.isLastWord(event)
     return formatter.line.withUnsafeBytes { writer.write($0, mayUseReserve: matters) }
   }
 }

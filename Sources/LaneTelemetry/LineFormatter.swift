@@ -62,7 +62,7 @@ struct LineFormatter {
 
   private static func hasDirection(_ name: LaneEvent.Name) -> Bool {
     switch name {
-    case .started, .draining, .stopped, .accounting, .logLost: false
+    case .started, .draining, .stopped, .accounting, .metricsOpened, .logLost: false
     default: true
     }
   }

@@ -38,6 +38,9 @@ public struct Endpoint: Hashable, Sendable, Comparable {
     self.init(address: parts[0] << 24 | parts[1] << 16 | parts[2] << 8 | parts[3], port: UInt16(number))
   }
 
+  /// The address is one of 127.0.0.0/8, which no other host can reach (RFC 1122 section 3.2.1.3).
+  public var isLoopback: Bool { address >> 24 == 127 }
+
   /// Address first, then port.
   public static func < (left: Endpoint, right: Endpoint) -> Bool {
     left.address != right.address ? left.address < right.address : left.port < right.port

@@ -55,7 +55,8 @@ import Testing
     Wrong("log: {levle: info}", "2: log.levle: unknown key; did you mean level? (allowed path, level, queue)"),
     Wrong(
       "mark: 1",
-      "2: mark: unknown key; did you mean outbound.mark? (allowed node, cubefsRelease, outbound, judge, gate, limits, timeouts, log, lanes)"),
+      "2: mark: unknown key; did you mean outbound.mark? (allowed node, cubefsRelease, outbound, judge, gate, limits, timeouts, log, metrics, lanes)"
+    ),
     Wrong(
       "judge: {intercpt: true}", "2: judge.intercpt: unknown key; did you mean outbound.listeners[].intercept? (allowed mode, classes)"),
     Wrong("nodes: a", "2: nodes: unknown key; did you mean node?"),

@@ -8,12 +8,13 @@ import Testing
   private static let promised = [
     "node", "cubefsRelease", "outbound.listeners[].listen", "outbound.listeners[].intercept", "outbound.listeners[].peer", "outbound.mark",
     "outbound.dialTimeout", "outbound.backOff.initial", "outbound.backOff.maximum", "outbound.shutdownTimeout", "judge.mode",
-    "judge.classes.<class>", "gate.mode", "gate.slowStream", "gate.resourceLimit", "lanes.default.maxConnections", "lanes.default.idleTimeout", "lanes.default.maxLifetime",
+    "judge.classes.<class>", "gate.mode", "gate.slowStream", "gate.resourceLimit", "lanes.default.maxConnections",
+    "lanes.default.idleTimeout", "lanes.default.maxLifetime",
     "lanes.default.queueLimit", "lanes.default.queueTimeout", "lanes.<class>.maxConnections", "lanes.<class>.idleTimeout",
     "lanes.<class>.maxLifetime", "lanes.<class>.queueLimit", "lanes.<class>.queueTimeout", "limits.maxConnections", "limits.maxInFlight",
     "limits.argument", "limits.errorText", "limits.pendingOutput", "limits.<opcode>", "timeouts.halfClose", "timeouts.idleCaller",
     "timeouts.keepAlive.idle", "timeouts.keepAlive.interval", "timeouts.keepAlive.count", "timeouts.tcpUser", "timeouts.backPressure",
-    "log.path", "log.level", "log.queue",
+    "log.path", "log.level", "log.queue", "metrics.listen",
   ]
   private static let classes = ["repair-stream", "repair-control", "deletion", "replication", "read", "admin", "other"]
 

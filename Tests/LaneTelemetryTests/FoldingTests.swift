@@ -87,6 +87,16 @@ import Testing
     #expect(bench.log.count(.replyDropped) == 10_005)
   }
 
+  @Test func theLastWordsOfTheProcessAreNeverFolded() throws {
+    let bench = try LogBench(.info)
+    for peer in 0..<10_000 { bench.log.record(dropped(UInt32(peer))) }
+    bench.log.record(LaneEvent(.accounting))
+    bench.log.record(LaneEvent(.stopped))
+    let lines = try bench.lines().suffix(2).map { try StrictJSON.parse($0) }
+    #expect(lines.map { $0["event"]?.text } == ["accounting", "process.stopped"])
+    #expect(lines.allSatisfy { $0["folded"] == nil })
+  }
+
   @Test func linesThatTheReaderAskedForAreNotFolded() throws {
     let bench = try LogBench(.debug)
     for _ in 0..<1000 { bench.log.record(LaneEvent(.operationFinished)) }

@@ -52,6 +52,7 @@ extension ConfigurationDecoder {
         allowed: "a list of one listener or more, as in [{listen: 0.0.0.0:15310, intercept: true}]")
     }
     checkBackOff(configuration.outbound.backOff)
+    checkMetrics(configuration)
     checkReplyAliases(opcodes)
     return configuration
   }

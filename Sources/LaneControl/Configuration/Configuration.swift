@@ -23,6 +23,8 @@ public struct Configuration: Sendable, Equatable {
   public var timeouts = Timeouts()
   /// `log`: where it goes and how much.
   public var log = Log()
+  /// `metrics`: figures and readiness over HTTP.
+  public var metrics = Metrics()
 
   /// Defaults everywhere, but for what has none.
   /// - Parameters:
@@ -243,6 +245,16 @@ extension Configuration {
     public var level: Level = .info
     /// `log.queue`: most bytes of lines that wait for a slow disk or pipe; more are counted and dropped.
     public var queue = 1 << 20
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// `metrics`.
+  public struct Metrics: Sendable, Equatable {
+    /// `metrics.listen`: a loopback address and port for `/metrics` and `/readyz`. Default: none, since a storage host has many
+    /// ports taken, and one that nobody asked for may be the one that keeps the sidecar from starting.
+    public var listen: Endpoint?
 
     /// The defaults.
     public init() {}

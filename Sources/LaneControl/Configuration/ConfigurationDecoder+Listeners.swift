@@ -60,6 +60,13 @@ extension ConfigurationDecoder {
     return draft.intercept == true ? Configuration.Listener(listen: listen, destination: .original) : nil
   }
 
+  /// `metrics.listen` must leave the listeners their ports.
+  mutating func checkMetrics(_ configuration: Configuration) {
+    guard let listen = configuration.metrics.listen else { return }
+    let taken = configuration.outbound.listeners.enumerated().map { (path: "outbound.listeners[\($0)].listen", endpoint: $1.listen) }
+    checkConflict(listen, at: "metrics.listen", taken)
+  }
+
   private mutating func checkConflict(_ listen: Endpoint, at path: String, _ taken: [(path: String, endpoint: Endpoint)]) {
     // Each port 0 becomes another port.
     guard listen.port != 0 else { return }

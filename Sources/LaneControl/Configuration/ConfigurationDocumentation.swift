@@ -33,6 +33,7 @@ extension Configuration {
     keys.append(row(ConfigurationFields.limitsOpcode, nil, path: "limits.<opcode>"))
     keys += rows(ConfigurationFields.timeouts, defaults)
     keys += rows(ConfigurationFields.log, defaults)
+    keys += rows(ConfigurationFields.metrics, defaults)
     return keys
   }()
 

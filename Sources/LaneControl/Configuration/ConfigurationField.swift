@@ -135,17 +135,40 @@ extension ConfigurationField {
       write: { $0[keyPath: path].map { "\($0)" } })
   }
 
+  /// What an address is for.
+  enum EndpointUse {
+    /// To listen on.
+    case listen
+    /// To listen on, for processes of this host only.
+    case listenOnLoopback
+    /// To dial.
+    case dial
+
+    fileprivate var allowed: String {
+      switch self {
+      case .listen: "a.b.c.d:port"
+      case .listenOnLoopback: "127.b.c.d:port"
+      case .dial: "a.b.c.d:port with a port of 1 to 65535 and an address other than 0.0.0.0"
+      }
+    }
+
+    fileprivate func problem(_ endpoint: Endpoint) -> String? {
+      switch self {
+      case .listen: nil
+      case .listenOnLoopback: endpoint.isLoopback ? nil : "not a loopback address; anyone in the network could read it"
+      case .dial: endpoint.address == 0 || endpoint.port == 0 ? "nothing can be dialled there" : nil
+      }
+    }
+  }
+
   /// An IPv4 address and a port.
-  static func endpoint(
-    _ name: String, _ path: Path<Endpoint?>, anyAddress: Bool, example: String, _ meaning: String
-  ) -> Self {
+  static func endpoint(_ name: String, _ path: Path<Endpoint?>, to use: EndpointUse, example: String, _ meaning: String) -> Self {
     Self(
-      name: name, unit: "address",
-      allowed: "a.b.c.d:port" + (anyAddress ? "" : " with a port of 1 to 65535 and an address other than 0.0.0.0"),
+      name: name, unit: "address", allowed: use.allowed,
       meaning: meaning, example: example,
       read: { root, text, _ in
         guard let value = Endpoint(text) else { return "not an IPv4 address and port" }
-        if !anyAddress, value.address == 0 || value.port == 0 { return "nothing can be dialled there" }
+        if let problem = use.problem(value) { return problem }
         root[keyPath: path] = value
         return nil
       },

@@ -26,13 +26,13 @@ enum ConfigurationFields {
   /// `outbound.listeners[]`.
   static let listener: [ConfigurationField<ListenerDraft>] = [
     .endpoint(
-      "listen", \.listen, anyAddress: true, example: "0.0.0.0:15310",
+      "listen", \.listen, to: .listen, example: "0.0.0.0:15310",
       "Where callers arrive. Required in each listener. Port 0 takes any free port."),
     .flag(
       "intercept", \.intercept,
       "true: callers were redirected here, and go on to their original destination as conntrack knows it. "
         + "Each listener has exactly one of intercept: true and peer."),
-    .endpoint("peer", \.peer, anyAddress: false, example: "10.0.12.1:17310", "All callers of this listener go to this peer."),
+    .endpoint("peer", \.peer, to: .dial, example: "10.0.12.1:17310", "All callers of this listener go to this peer."),
   ]
 
   /// `outbound`, but for the listeners.
@@ -144,8 +144,15 @@ enum ConfigurationFields {
       "Most bytes of lines that wait for a slow disk or pipe; further lines are counted and dropped."),
   ]
 
+  /// `metrics`.
+  static let metrics: [ConfigurationField<Configuration>] = [
+    .endpoint(
+      "metrics.listen", \.metrics.listen, to: .listenOnLoopback, example: "127.0.0.1:15320",
+      "Where HTTP serves /metrics, in Prometheus' text format, and /readyz. No key: no port is opened. Port 0 takes any free port.")
+  ]
+
   /// Every key whose value hangs directly below `Configuration`.
-  static let fixed = top + outbound + judge + gate + limits + timeouts + log
+  static let fixed = top + outbound + judge + gate + limits + timeouts + log + metrics
 
   /// True for 1 to 255 characters of `A-Z a-z 0-9 . _ : -`.
   static func isNodeName(_ text: String) -> Bool { (1...255).contains(text.utf8.count) && text.utf8.allSatisfy(isNodeByte) }

@@ -2,6 +2,8 @@
 public struct StallHistogram: Sendable, Equatable {
   /// Batches by length: bucket 0 counts those under 1 µs, bucket n those from 2^(n-1) µs to under 2^n µs, the last one all longer ones.
   public let buckets: [UInt64]
+  /// All batches together.
+  public let sum: Nanoseconds
   /// The longest batch seen.
   public let longest: Nanoseconds
 
@@ -16,6 +18,7 @@ public struct StallHistogram: Sendable, Equatable {
 final class StallRecord {
   static let bucketCount = 26
   private let counts: UnsafeMutablePointer<UInt64>
+  @exclusivity(unchecked) private var sum: Nanoseconds = 0
   @exclusivity(unchecked) private var longest: Nanoseconds = 0
 
   init() {
@@ -30,10 +33,11 @@ final class StallRecord {
     let micros = span / 1000
     let bucket = min(StallRecord.bucketCount - 1, UInt64.bitWidth - micros.leadingZeroBitCount)
     counts[bucket] &+= 1
+    sum &+= span
     if span > longest { longest = span }
   }
 
   var snapshot: StallHistogram {
-    StallHistogram(buckets: Array(UnsafeBufferPointer(start: counts, count: StallRecord.bucketCount)), longest: longest)
+    StallHistogram(buckets: Array(UnsafeBufferPointer(start: counts, count: StallRecord.bucketCount)), sum: sum, longest: longest)
   }
 }

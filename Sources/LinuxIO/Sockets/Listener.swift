@@ -24,6 +24,9 @@ public final class Listener: EventHandler {
   /// Connections handed to `accept` so far.
   public private(set) var acceptedCount: UInt64 = 0
 
+  /// Whether it takes connections now: it was not closed, has not stopped, and does not rest for want of descriptors.
+  public var isAccepting: Bool { fd >= 0 && pausedSince == nil }
+
   private let reactor: Reactor
   private let accept: (AcceptedSocket) -> Void
   private let trouble: (ListenerTrouble) -> Void

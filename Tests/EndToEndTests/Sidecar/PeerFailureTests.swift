@@ -78,7 +78,6 @@ import Testing
     let peer = try ScriptedPeer { socket, _ in
       guard let request = socket.receiveRequest() else { return }
       socket.send(Exemplar.reply(to: request))
-      goOn.withLock { $0 = 1 }
       _ = eventually { goOn.now == 2 }
       socket.send(Exemplar.reply(to: request))
       goOn.withLock { $0 = 3 }

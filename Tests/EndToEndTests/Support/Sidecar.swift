@@ -74,6 +74,12 @@ final class Sidecar {
     rmdir(directory)
   }
 
+  /// The port of its metrics, where the configuration has one.
+  func metricsPort() throws -> UInt16 {
+    let line = try waitFor("metrics.opened").first
+    return try #require(line?["detail"]?.split(separator: ":").last.flatMap { UInt16($0) })
+  }
+
   /// The lines of that event so far, of that reason where one is given.
   func log(_ event: String, reason: String? = nil) -> [LogLine] {
     output.split(separator: "\n").filter { $0.contains("\"event\":\"\(event)\"") }.map { LogLine(text: String($0)) }.filter {

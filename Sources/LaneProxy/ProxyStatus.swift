@@ -1,0 +1,63 @@
+public import LaneCore
+internal import LinuxIO
+public import NetEndpoint
+
+/// What a proxy holds at one moment.
+public struct ProxyStatus: Sendable {
+  /// The connections of one class, over all peers.
+  public struct Lanes: Sendable, Equatable {
+    /// In use.
+    public var leased = 0
+    /// Being opened.
+    public var dialling = 0
+    /// Waiting for an operation.
+    public var idle = 0
+    /// Callers that wait for one.
+    public var waiting = 0
+
+    /// Those counts.
+    public init(leased: Int = 0, dialling: Int = 0, idle: Int = 0, waiting: Int = 0) {
+      self.leased = leased
+      self.dialling = dialling
+      self.idle = idle
+      self.waiting = waiting
+    }
+  }
+
+  /// `Proxy.drain` was called.
+  public var isDraining = false
+  /// Connections of callers.
+  public var callers = 0
+  /// Peers that were dialled, or asked for, of late.
+  public var peers = 0
+  /// Connections to peers, by class.
+  public var lanes: [OperationClass: Lanes] = [:]
+  /// Listeners that take no connections although they should.
+  public var notAccepting: [Endpoint] = []
+
+  /// Nothing.
+  public init() {}
+}
+
+extension Proxy {
+  /// The present state. It walks all peers' lanes; for once in a while.
+  public var status: ProxyStatus {
+    var status = ProxyStatus()
+    status.isDraining = isDraining
+    status.callers = sessions.count
+    status.peers = peers.count
+    for operationClass in OperationClass.allCases {
+      var sum = ProxyStatus.Lanes()
+      for peer in peers.values {
+        let lane = peer.lanes[Int(operationClass.rawValue)]
+        sum.leased += lane.leased
+        sum.dialling += lane.dialling
+        sum.idle += lane.idleCount
+        sum.waiting += lane.waiting
+      }
+      status.lanes[operationClass] = sum
+    }
+    status.notAccepting = listeners.filter { !$0.isAccepting }.map(\.endpoint)
+    return status
+  }
+}

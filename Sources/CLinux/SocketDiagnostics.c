@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
@@ -62,6 +63,19 @@ enum clinux_tcp_field clinux_tcp_counters(const void *info, size_t length, struc
   TAKE(tcpi_bytes_sent, bytes_sent, CLINUX_TCP_BYTES_SENT);
   TAKE(tcpi_bytes_retrans, bytes_retrans, CLINUX_TCP_BYTES_RETRANS);
   return CLINUX_TCP_NONE;
+}
+
+int clinux_tcp_progress(int fd, struct clinux_tcp_progress *progress) {
+  struct tcp_info info;
+  // No more is copied than asked for.
+  const socklen_t needed = offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received;
+  socklen_t size = needed;
+  if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0) return -errno;
+  if (size < needed) return -ENOPROTOOPT;
+  progress->state = info.tcpi_state;
+  progress->bytes_acked = info.tcpi_bytes_acked;
+  progress->bytes_received = info.tcpi_bytes_received;
+  return 0;
 }
 
 int clinux_socket_cookie(int fd, uint64_t *cookie) {

@@ -4,8 +4,10 @@ extension DeliveryGate {
   enum Verdict: Equatable {
     /// The caller is inside the read of this reply, for its operation.
     case release
-    /// The next question follows at once.
+    /// The next question, for the counters, follows at once.
     case askAtOnce
+    /// The next look follows at once.
+    case lookAtOnce
     /// Not yet.
     case lookAgain
     /// The answer is not about a socket that can be reading.
@@ -14,7 +16,7 @@ extension DeliveryGate {
     case blind(Blindness)
   }
 
-  func weigh(_ answer: Answer, withCounters: Bool, _ wait: inout Wait, unacknowledged: @autoclosure () -> Bool, now: UInt64) -> Verdict {
+  func weigh(_ answer: Answer, withCounters: Bool, _ wait: inout Wait, own: some OwnSocket, now: UInt64) -> Verdict {
     switch answer {
     case .failed:
       // A kernel short of memory fails once; a policy loaded behind our back fails for ever, and the caller waits meanwhile.
@@ -26,12 +28,12 @@ extension DeliveryGate {
       return .noEvidence
     case .observed(let look):
       wait.failingSince = nil
-      return weigh(look, withCounters: withCounters, &wait, unacknowledged: unacknowledged(), now: now)
+      return weigh(look, withCounters: withCounters, &wait, own: own, now: now)
     }
   }
 
   private func weigh(
-    _ look: Observation, withCounters: Bool, _ wait: inout Wait, unacknowledged: @autoclosure () -> Bool, now: UInt64
+    _ look: Observation, withCounters: Bool, _ wait: inout Wait, own: some OwnSocket, now: UInt64
   ) -> Verdict {
     // A kernel may answer a look-up with another socket than was meant: a listener, a successor that reuses the port. That one's
     // empty queue says nothing about what this caller has read.
@@ -42,12 +44,7 @@ extension DeliveryGate {
     guard look.isEstablished else { return .noEvidence }
     if mutations.contains(.receiveQueueAlone) { return look.receiveQueue == 0 ? .release : .lookAgain }
 
-    guard withCounters else {
-      // An empty queue proves nothing before the bytes have arrived, but is worth a question then.
-      guard look.receiveQueue == 0 else { return .lookAgain }
-      if wait.arrived { wait.seenEmpty = true }
-      return .askAtOnce
-    }
+    guard withCounters else { return weighLook(look, &wait, own: own) }
     guard let counters = look.counters else { return .blind(.shortInfo) }
 
     // Q1: the bytes have arrived. Until then they may be on their way, or in the socket's backlog, which `rqueue` does not count:
@@ -55,14 +52,14 @@ extension DeliveryGate {
     // or anything else is counted as well, W no longer tells whether the last data byte is among them. Nothing but this reply
     // is written while its tail is withheld, so what has arrived once stays so.
     guard counters.bytesReceived == wait.written || mutations.contains(.dropArrival) else {
-      return missing(counters, &wait, unacknowledged: unacknowledged(), now: now)
+      return missing(counters, &wait, own: own, now: now)
     }
     wait.missingSince = nil
     if !wait.arrived {
       wait.arrived = true
       // The queues are read before the counters: in this answer `rqueue` may be from before the arrival that the counters show.
       // Only a query sent from here on sees the queue with the bytes in it.
-      if !mutations.contains(.mergeQueries) { return .askAtOnce }
+      if !mutations.contains(.mergeQueries) { return looksSuffice ? .lookAtOnce : .askAtOnce }
     }
 
     // Q2: the caller has taken every byte that has arrived. It reads with exact lengths and the tail is missing, so it is inside
@@ -101,9 +98,10 @@ extension DeliveryGate {
   }
 
   /// Bytes are missing from the caller's counters, or there is one too many.
-  private func missing(_ counters: Counters, _ wait: inout Wait, unacknowledged: @autoclosure () -> Bool, now: UInt64) -> Verdict {
-    // TCP acknowledges what it has counted. Bytes that were acknowledged and are not counted have taken another way.
-    guard counters.bytesReceived < wait.written, !unacknowledged() else {
+  private func missing(_ counters: Counters, _ wait: inout Wait, own: some OwnSocket, now: UInt64) -> Verdict {
+    // TCP acknowledges what it has counted. Bytes that are not counted, and that do not wait for an acknowledgement either, have
+    // taken another way: past our send queue, so the count of what was acknowledged would not tell.
+    guard counters.bytesReceived < wait.written, !own.hasUnacknowledgedBytes else {
       wait.missingSince = nil
       return .lookAgain
     }

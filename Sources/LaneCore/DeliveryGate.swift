@@ -33,6 +33,12 @@ public struct DeliveryGate: Sendable {
     var alerted = false
     var nextLook: UInt64
     var nextHasCounters = false
+    // No question was asked about this reply yet.
+    var isUnasked = true
+    // A look came before the caller had read.
+    var missed = false
+    // A mutant's only.
+    var receivedEarly: UInt64?
     // Since when acknowledged bytes have been missing; since when queries have failed.
     var missingSince: UInt64?
     var failingSince: UInt64?
@@ -49,6 +55,13 @@ public struct DeliveryGate: Sendable {
   // No query with counters before this time; 0 where the last one was quick.
   private var countersNotBefore: UInt64 = 0
   private var ledger = GateLedger()
+  // A reply was proved by the counters, and our own socket's numbers agreed: looks will do for the next ones.
+  private(set) var looksSuffice: Bool
+  private var pace = LookPace()
+  // The last reply was read before it was acknowledged.
+  private var acknowledgesLate = false
+  // W at the end of the last reply.
+  private var replyStart: UInt64 = 0
 
   /// A gate for a connection just accepted.
   public init(limits: GateLimits = GateLimits()) { self.init(limits: limits, mutations: []) }
@@ -56,6 +69,7 @@ public struct DeliveryGate: Sendable {
   package init(limits: GateLimits, mutations: GateMutations) {
     self.limits = limits
     self.mutations = mutations
+    looksSuffice = mutations.contains(.looksUnproved)
   }
 
   // MARK: What the shell asks
@@ -138,7 +152,10 @@ public struct DeliveryGate: Sendable {
   }
 
   /// The last byte of a gated reply was written, after `release`.
-  public mutating func tailWritten() { ledger.released() }
+  public mutating func tailWritten() {
+    ledger.released()
+    replyStart = ledger.written
+  }
 
   /// The last byte of a single, ungated reply was written.
   public mutating func singleReplyEnded() { ledger.singleReplyEnded() }
@@ -175,30 +192,27 @@ public struct DeliveryGate: Sendable {
   }
 
   /// All of a gated reply but its tail was taken by the kernel.
-  /// - Returns: a query; `release` where the caller is not visible.
-  public mutating func withheld(now: UInt64) -> Action {
+  /// - Parameter own: our socket; without it each reply is proved by the counters.
+  /// - Returns: a query, or `wake` where it is too early for one; `release` where the caller is not visible.
+  public mutating func withheld(own: some OwnSocket = UnknownSocket(), now: UInt64) -> Action {
     switch state {
     case .unseen: return goBlind(.notFound)
     case .blind: return .release
     case .waiting, .ended: return .none
     case .open: break
     }
-    state = .waiting(
-      Wait(
-        written: ledger.written, read: ledger.read, since: now, firstQuery: queries, arrived: mutations.contains(.dropArrival),
-        nextLook: now))
-    guard outstanding == nil else { return .none }
-    // Q1, at once. Where the last query waited for the caller's lock, the one that takes no lock comes first.
-    return ask(withCounters: countersNotBefore == 0 && !mutations.contains(.receiveQueueAlone))
+    let wait = Wait(
+      written: ledger.written, read: ledger.read, since: now, firstQuery: queries, arrived: mutations.contains(.dropArrival), nextLook: now)
+    state = .waiting(wait)
+    return outstanding == nil ? begin(wait, own: own, now: now) : .none
   }
 
   /// A query was answered.
   /// - Parameters:
   ///   - took: from the query to its answer, nanoseconds.
-  ///   - unacknowledged: whether the caller's kernel has yet to acknowledge bytes of ours (`SIOCOUTQ` of our socket is not 0).
-  ///     Asked only where bytes are missing.
+  ///   - own: our socket, asked after the answer.
   public mutating func answer(
-    to query: QueryID, _ answer: Answer, took: UInt64, unacknowledged: @autoclosure () -> Bool, now: UInt64
+    to query: QueryID, _ answer: Answer, took: UInt64, own: some OwnSocket, now: UInt64
   ) -> Action {
     guard let asked = outstanding, asked.number == query.number else { return .none }
     outstanding = nil
@@ -208,10 +222,14 @@ public struct DeliveryGate: Sendable {
       countersNotBefore = took > limits.slowQuery ? now &+ pause : 0
     }
     guard case .waiting(var wait) = state else { return .none }
-    guard query.number >= wait.firstQuery else { return ask(withCounters: countersNotBefore == 0) }
-    let verdict = weigh(answer, withCounters: asked.withCounters, &wait, unacknowledged: unacknowledged(), now: now)
+    guard query.number >= wait.firstQuery else { return begin(wait, own: own, now: now) }
+    let (hadArrived, wasEmpty) = (wait.arrived, wait.seenEmpty)
+    let verdict = weigh(answer, withCounters: asked.withCounters, &wait, own: own, now: now)
+    if looksSuffice, !hadArrived, wait.arrived { acknowledgesLate = asked.withCounters }
+    if !wasEmpty, wait.seenEmpty, !isSmall { pace.emptied(after: now &- wait.since, missed: wait.missed) }
     switch verdict {
     case .release:
+      if asked.withCounters, !looksSuffice { looksSuffice = agrees(wait, own) }
       state = .open
       return .release
     case .blind(let reason):
@@ -219,7 +237,10 @@ public struct DeliveryGate: Sendable {
     case .askAtOnce:
       state = .waiting(wait)
       return askForCounters(wait, now: now)
+    case .lookAtOnce:
+      return look(wait, own: own)
     case .lookAgain:
+      wait.missed = true
       return lookAgain(wait, step: step(wait, now), now: now)
     case .noEvidence:
       // The socket's own events tell what became of the caller; these looks only keep the limits.
@@ -228,7 +249,8 @@ public struct DeliveryGate: Sendable {
   }
 
   /// The time of `wake`, or later; a call without need is harmless.
-  public mutating func timer(now: UInt64) -> Action {
+  /// - Parameter own: our socket, as for `withheld`.
+  public mutating func timer(own: some OwnSocket = UnknownSocket(), now: UInt64) -> Action {
     guard case .waiting(var wait) = state else { return .none }
     let elapsed = now &- wait.since
     // The caller's own pool closes what it has abandoned after 30 s, so an unread reply is in somebody's hands: age is no
@@ -244,13 +266,38 @@ public struct DeliveryGate: Sendable {
       return .slowStream(wakeAt: wakeTime(wait, now: now))
     }
     if outstanding != nil || now < wait.nextLook { return .wake(at: wakeTime(wait, now: now)) }
-    let withCounters = wait.nextHasCounters
+    guard wait.nextHasCounters else { return look(wait, own: own) }
     wait.nextHasCounters = false
     state = .waiting(wait)
-    return ask(withCounters: withCounters)
+    return ask(withCounters: true)
   }
 
   // MARK: Steps
+
+  /// Reading so few bytes takes no time worth waiting for.
+  private var isSmall: Bool { ledger.written &- replyStart < LookPace.smallReply }
+
+  /// The first question about a reply.
+  private mutating func begin(_ wait: Wait, own: some OwnSocket, now: UInt64) -> Action {
+    // Q1, at once. Where the last query waited for the caller's lock, the one that takes no lock comes first.
+    if !looksSuffice { return ask(withCounters: countersNotBefore == 0 && !mutations.contains(.receiveQueueAlone)) }
+    let pause = isSmall ? 0 : pace.firstLook
+    return pause < limits.pollMinimum ? look(wait, own: own) : lookAgain(wait, step: pause, now: now)
+  }
+
+  /// A look, with what our own socket knows before it.
+  private mutating func look(_ wait: Wait, own: some OwnSocket) -> Action {
+    var wait = wait
+    if looksSuffice, !wait.arrived, hasArrived(wait, own) {
+      wait.arrived = true
+      acknowledgesLate = false
+    }
+    // A caller that acknowledges late is asked for its counters first, as a look would only lead there.
+    let first = wait.isUnasked
+    wait.isUnasked = false
+    state = .waiting(wait)
+    return ask(withCounters: first && looksSuffice && acknowledgesLate && !wait.arrived && countersNotBefore == 0)
+  }
 
   private mutating func ask(withCounters: Bool) -> Action {
     let number = queries
@@ -261,6 +308,8 @@ public struct DeliveryGate: Sendable {
 
   private mutating func askForCounters(_ wait: Wait, now: UInt64) -> Action {
     guard now < countersNotBefore else { return ask(withCounters: true) }
+    // Until then looks may do.
+    if looksSuffice { return lookAgain(wait, step: min(countersNotBefore - now, step(wait, now)), now: now) }
     var wait = wait
     wait.nextHasCounters = true
     return lookAgain(wait, step: countersNotBefore - now, now: now)

@@ -120,7 +120,7 @@ extension DeliveryGate {
     /// Nothing.
     case none
     /// Ask the kernel about the caller's socket; with counters (`INET_DIAG_INFO`) off the reactor's thread, since that can block.
-    /// The answer goes to `answer(to:_:took:unacknowledged:now:)`; meanwhile the timer is due at `deadline` only.
+    /// The answer goes to `answer(to:_:took:own:now:)`; meanwhile the timer is due at `deadline` only.
     case query(QueryID, withCounters: Bool)
     /// Call `timer(now:)` at that time; it replaces any earlier timer.
     case wake(at: UInt64)
@@ -169,4 +169,20 @@ package struct GateMutations: OptionSet, Sendable {
   package static let ignoreULP = GateMutations(rawValue: 1 << 11)
   /// The tail is the last byte, whatever header the reader has in mind.
   package static let oneByteTail = GateMutations(rawValue: 1 << 12)
+  /// L1 is taken for granted.
+  package static let dropAcknowledged = GateMutations(rawValue: 1 << 13)
+  /// L1 is read after the look that finds the queue empty.
+  package static let acknowledgedAfterLook = GateMutations(rawValue: 1 << 14)
+  /// One look serves as L2 and as L3.
+  package static let mergeLooks = GateMutations(rawValue: 1 << 15)
+  /// L3 is not asked.
+  package static let dropSendQueue = GateMutations(rawValue: 1 << 16)
+  /// L4 is not asked.
+  package static let dropReceived = GateMutations(rawValue: 1 << 17)
+  /// L4 is read before L3.
+  package static let receivedTooEarly = GateMutations(rawValue: 1 << 18)
+  /// L4 is an empty queue of ours, and not a count.
+  package static let emptyForReceived = GateMutations(rawValue: 1 << 19)
+  /// Looks will do for the first reply, too.
+  package static let looksUnproved = GateMutations(rawValue: 1 << 20)
 }

@@ -20,6 +20,20 @@ public enum GateExploration {
     return nil
   }
 
+  /// The first stale reply where a program empties the callers' queues before they read: a stream verdict on a socket in a
+  /// sockmap did so before Linux 6.4, one with a stream parser before 6.14. What it had taken counted as received, acknowledged
+  /// and read, so that no number that the gate sees differs from a reader's.
+  public static func firstStaleReplyBehindVerdict(seeds: Range<UInt64>) -> GateFinding? {
+    for seed in seeds {
+      var simulation = GateSimulation(seed: seed)
+      simulation.script.hazards.callerVerdict = true
+      if case .staleAcceptance? = simulation.run(), let violation = simulation.violation {
+        return GateFinding(seed: seed, violation: violation, step: simulation.step)
+      }
+    }
+    return nil
+  }
+
   /// How much the seeds explore: a model in which little happens proves little.
   public struct Coverage: Equatable, Sendable {
     /// Steps taken.
@@ -28,6 +42,8 @@ public enum GateExploration {
     public var longestRun = 0
     /// Tails released on evidence.
     public var releases = 0
+    /// Those for which looks sufficed.
+    public var releasesByLooks = 0
     /// Operations cancelled for a newer request.
     public var cancellations = 0
     /// Connections reset.
@@ -47,6 +63,7 @@ public enum GateExploration {
       coverage.steps += simulation.step
       coverage.longestRun = max(coverage.longestRun, simulation.step)
       coverage.releases += simulation.shell.releases
+      coverage.releasesByLooks += simulation.shell.releasesByLooks
       coverage.cancellations += simulation.shell.cancellations
       coverage.resets += simulation.socket.isReset ? 1 : 0
       coverage.blind += simulation.shell.declaredBlind ? 1 : 0

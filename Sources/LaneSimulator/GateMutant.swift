@@ -30,6 +30,22 @@ public enum GateMutant: String, Sendable, CaseIterable {
   case ignoreULP = "ignore-ulp"
   /// The tail is one byte long.
   case oneByteTail = "one-byte-tail"
+  /// L1 is not asked: a look's empty queue may be that of bytes on their way.
+  case dropAcknowledged = "drop-l1"
+  /// L1 is read after the look.
+  case acknowledgedAfterLook = "l1-after-look"
+  /// One look serves as L2 and L3.
+  case mergeLooks = "merge-l2-l3"
+  /// L3 is not asked.
+  case dropSendQueue = "drop-l3"
+  /// L4 is not asked.
+  case dropReceived = "drop-l4"
+  /// L4 is read before L3.
+  case receivedTooEarly = "l4-before-l3"
+  /// L4 is an empty queue.
+  case emptyForReceived = "l4-empty-queue"
+  /// Looks will do before the counters have proved a reply.
+  case looksUnproved = "looks-unproved"
 
   package var mutations: GateMutations {
     switch self {
@@ -47,6 +63,14 @@ public enum GateMutant: String, Sendable, CaseIterable {
     case .ignoreReadable: .ignoreReadable
     case .ignoreULP: .ignoreULP
     case .oneByteTail: .oneByteTail
+    case .dropAcknowledged: .dropAcknowledged
+    case .acknowledgedAfterLook: .acknowledgedAfterLook
+    case .mergeLooks: .mergeLooks
+    case .dropSendQueue: .dropSendQueue
+    case .dropReceived: .dropReceived
+    case .receivedTooEarly: .receivedTooEarly
+    case .emptyForReceived: .emptyForReceived
+    case .looksUnproved: .looksUnproved
     }
   }
 }

@@ -49,6 +49,14 @@ struct GateScript {
     var failingQueries = false
     /// The caller is never found.
     var invisible = false
+    /// The caller's kernel acknowledges late.
+    var lateAcknowledgements = false
+    /// A program on the session's socket keeps what has arrived for a while.
+    var ownVerdict = false
+    /// The session's kernel tells nothing of its own socket.
+    var silentOwnSocket = false
+    /// A program on the caller's socket empties the queue before the caller reads; set by hand only, as no rule sees it.
+    var callerVerdict = false
   }
 
   var operations: [Operation] = []
@@ -71,7 +79,7 @@ struct GateScript {
     let faithful = random.once(in: 5)
     // Most requests of one caller have one length: only then can one lost count hide one request.
     let usualLength: UInt64 = random.once(in: 4) ? 74 : 57
-    let count = 2 + random.below(3)
+    let count = 2 + random.below(4)
     operations.reserveCapacity(count)
     for index in 0..<count {
       let gated = index == 0 || !random.once(in: 3)
@@ -104,6 +112,9 @@ struct GateScript {
     hazards.preemptedQueries = !random.once(in: 3)
     hazards.slowQueries = random.once(in: 12)
     hazards.failingQueries = random.once(in: 12)
+    hazards.lateAcknowledgements = random.once(in: 3)
+    hazards.ownVerdict = random.once(in: 6)
+    hazards.silentOwnSocket = random.once(in: 4)
     switch random.below(24) {
     case 0, 1: hazards.twin = true
     case 2: hazards.upperLayer = true

@@ -4,7 +4,7 @@ extension GateSimulation {
   // MARK: Requests
 
   mutating func requestStep() {
-    let count = socket.arrivedUpTo &- shell.read
+    let count = socket.readableUpTo &- shell.read
     guard count > 0 else {
       // The caller's end of stream.
       shell.gate.callerGone()
@@ -61,7 +61,7 @@ extension GateSimulation {
     write(count, as: gated ? .gated : operation.isGated ? .ungated : .single)
     guard shell.replyWritten >= end else { return }
     if gated {
-      obey(shell.gate.withheld(now: clock))
+      obey(shell.gate.withheld(own: ownSocket, now: clock))
     } else if shell.replyWritten >= shape.length {
       if !operation.isGated { shell.gate.singleReplyEnded() }
       replyEnded()
@@ -137,7 +137,7 @@ extension GateSimulation {
 
   mutating func timerStep() {
     shell.wakeAt = nil
-    obey(shell.gate.timer(now: clock))
+    obey(shell.gate.timer(own: ownSocket, now: clock))
   }
 
   // MARK: Queries
@@ -164,9 +164,14 @@ extension GateSimulation {
     guard let asked = query else { return }
     query = nil
     guard !shell.isOver else { return }
-    let unacknowledged = socket.inFlight > 0 || socket.backlog > 0
     let took = clock &- asked.startedAt
-    obey(shell.gate.answer(to: asked.id, result(of: asked), took: took, unacknowledged: unacknowledged, now: clock))
+    let action = shell.gate.answer(to: asked.id, result(of: asked), took: took, own: ownSocket, now: clock)
+    if case .release = action, !asked.withCounters { shell.releasesByLooks += 1 }
+    obey(action)
+  }
+
+  private var ownSocket: ModelOwnSocket {
+    ModelOwnSocket(socket, written: downstreamEnd, read: shell.read, script.hazards, mutations)
   }
 
   private mutating func result(of asked: ModelQuery) -> DeliveryGate.Answer {
@@ -176,7 +181,8 @@ extension GateSimulation {
     return .observed(
       DeliveryGate.Observation(
         cookie: 7, isEstablished: !socket.isClosed && !socket.isReset, receiveQueue: UInt32(truncatingIfNeeded: asked.receiveQueue),
-        sendQueue: UInt32(truncatingIfNeeded: asked.sendQueue), hasULP: script.hazards.upperLayer, counters: asked.counters))
+        sendQueue: UInt32(truncatingIfNeeded: asked.sendQueue), hasULP: asked.withCounters && script.hazards.upperLayer,
+        counters: asked.counters))
   }
 
   /// Another socket at the same tuple (a port that was reused, a source port that was rewritten), with the counters of a caller

@@ -5,14 +5,14 @@ internal import LaneCore
 struct GateSimulation {
   /// Who can take a step.
   enum Actor: Int, CaseIterable {
-    case caller, deliver, send, arrive, acknowledge, sample, requests, replies, answer, timer
+    case caller, deliver, send, arrive, acknowledge, sample, requests, replies, answer, timer, acknowledgeBack, pass
   }
 
   /// A run takes 100 to 300 steps; one that needs so many has stopped serving.
   static let stepLimit = 6_000
 
   var random: SimulatorRandom
-  let script: GateScript
+  var script: GateScript
   let mutations: GateMutations
   var socket = ModelSocket()
   var caller = ModelCaller()
@@ -40,7 +40,9 @@ struct GateSimulation {
     shell = ModelShell(DeliveryGate(limits: GateLimits(), mutations: mutations))
     weights.reserveCapacity(Actor.allCases.count)
     // Some are quick in this run and some slow: else long delays of one against the others would be rare.
-    for _ in 0..<10 { weights.append(random.once(in: 3) ? 1 : random.once(in: 2) ? 4 : 16) }
+    for _ in 0..<Actor.allCases.count { weights.append(random.once(in: 3) ? 1 : random.once(in: 2) ? 4 : 16) }
+    // A caller's kernel acknowledges while its application works on, or so late that all else has happened.
+    weights[Actor.acknowledgeBack.rawValue] = script.hazards.lateAcknowledgements ? 1 : 16
     // In most runs requests travel slowly: what the gate cannot see by readable bytes it must see by the counters.
     if !random.once(in: 3) {
       for actor in [Actor.send, .arrive, .requests] { weights[actor.rawValue] = 1 }
@@ -70,7 +72,7 @@ struct GateSimulation {
     clock &+= 200 &+ UInt64(random.below(8_000))
     var enabled = 0
     var total = 0
-    for actor in 0..<10 where canStep(actor) {
+    for actor in 0..<Actor.allCases.count where canStep(actor) {
       enabled |= 1 << actor
       total += weights[actor]
     }
@@ -88,7 +90,7 @@ struct GateSimulation {
       act(favoured)
       return true
     }
-    for actor in 0..<10 where enabled & (1 << actor) != 0 {
+    for actor in 0..<Actor.allCases.count where enabled & (1 << actor) != 0 {
       choice -= weights[actor]
       if choice < 0 {
         favoured = actor
@@ -114,9 +116,12 @@ struct GateSimulation {
     case Actor.arrive.rawValue: socket.sentUpTo > socket.arrivedUpTo
     case Actor.acknowledge.rawValue: socket.arrivedUpTo > socket.acknowledged
     case Actor.sample.rawValue: step >= queryStallsUntil && query.map { $0.canStep(socket) } ?? false
-    case Actor.requests.rawValue: !shell.isOver && (socket.arrivedUpTo > shell.read || socket.isClosed)
+    case Actor.requests.rawValue:
+      !shell.isOver && (socket.readableUpTo > shell.read || socket.isClosed && socket.readableUpTo == socket.arrivedUpTo)
     case Actor.replies.rawValue: !shell.isOver && shell.operation != nil && !shell.gate.isWaiting
     case Actor.answer.rawValue: query?.isDone ?? false
+    case Actor.acknowledgeBack.rawValue: socket.unacknowledgedBack > 0 && !script.hazards.sockmap
+    case Actor.pass.rawValue: socket.readableUpTo < socket.arrivedUpTo
     default: !shell.isOver && shell.wakeAt.map { $0 <= clock } ?? false
     }
   }
@@ -132,6 +137,9 @@ struct GateSimulation {
     case Actor.requests.rawValue: requestStep()
     case Actor.replies.rawValue: replyStep()
     case Actor.answer.rawValue: answerStep()
+    case Actor.acknowledgeBack.rawValue:
+      socket.acknowledgeBack(random.once(in: 2) ? socket.unacknowledgedBack : 1 &+ random.next() % socket.unacknowledgedBack)
+    case Actor.pass.rawValue: socket.pass()
     default: timerStep()
     }
   }
@@ -146,6 +154,7 @@ struct GateSimulation {
   private mutating func arriveStep() {
     let count = socket.sentUpTo &- socket.arrivedUpTo
     socket.arrive(script.splitsRequests ? 1 &+ random.next() % count : count)
+    if !script.hazards.ownVerdict { socket.pass() }
   }
 
   private mutating func acknowledgeStep() {

@@ -37,7 +37,7 @@ struct ModelQuery {
       if (number == 0) == sendQueueFirst {
         sendQueue = socket.written &- socket.acknowledged
       } else {
-        receiveQueue = upperLayer || hazards.sockmap ? 0 : socket.readable
+        receiveQueue = upperLayer || hazards.sockmap || hazards.callerVerdict ? 0 : socket.readable
       }
       step = number == 0 ? .queues(1) : withCounters ? .counters : .done
     case .counters:

@@ -27,6 +27,7 @@ struct ModelShell {
   var declaredBlind = false
   var isOver = false
   var releases = 0
+  var releasesByLooks = 0
   var cancellations = 0
 
   init(_ gate: DeliveryGate) { self.gate = gate }

@@ -8,6 +8,8 @@ struct ModelSocket {
   private(set) var backlog: UInt64 = 0
   private(set) var bytesReceived: UInt64 = 0
   private(set) var copied: UInt64 = 0
+  /// What its TCP has acknowledged: it follows what was received, and what is in the backlog is not.
+  private(set) var acknowledgedBack: UInt64 = 0
   private(set) var isLocked = false
 
   // From the caller.
@@ -16,6 +18,8 @@ struct ModelSocket {
   /// `snd_nxt`.
   private(set) var sentUpTo: UInt64 = 0
   private(set) var arrivedUpTo: UInt64 = 0
+  /// How far the session can read: what has arrived, or less where a program on its socket keeps the rest for a while.
+  private(set) var readableUpTo: UInt64 = 0
   /// `snd_una`.
   private(set) var acknowledged: UInt64 = 0
   private(set) var bytesSent: UInt64 = 0
@@ -26,6 +30,8 @@ struct ModelSocket {
 
   /// What the application can read now.
   var readable: UInt64 { bytesReceived &- copied }
+  /// Bytes received and not acknowledged.
+  var unacknowledgedBack: UInt64 { bytesReceived &- acknowledgedBack }
   /// `notsent_bytes`.
   var notSent: UInt64 { written &- sentUpTo }
   /// `bytes_acked`: the SYN counts.
@@ -39,6 +45,8 @@ struct ModelSocket {
     inFlight &-= count
     if isLocked { backlog &+= count } else { bytesReceived &+= count }
   }
+
+  mutating func acknowledgeBack(_ count: UInt64) { acknowledgedBack &+= count }
 
   mutating func lock() { isLocked = true }
 
@@ -69,6 +77,8 @@ struct ModelSocket {
   mutating func failToRetransmit() { bytesRetransmitted &+= sentUpTo &- acknowledged }
 
   mutating func arrive(_ count: UInt64) { arrivedUpTo &+= count }
+
+  mutating func pass() { readableUpTo = arrivedUpTo }
 
   mutating func acknowledge() { acknowledged = arrivedUpTo }
 }

@@ -39,7 +39,14 @@ import Testing
   private static func answer(
     _ gate: inout Gate, _ number: UInt64, _ answer: Gate.Answer, took: UInt64 = 5_000, unacknowledged: Bool = false, now: UInt64
   ) -> Gate.Action {
-    gate.answer(to: Gate.QueryID(number: number), answer, took: took, unacknowledged: unacknowledged, now: now)
+    gate.answer(to: Gate.QueryID(number: number), answer, took: took, own: Waiting(hasUnacknowledgedBytes: unacknowledged), now: now)
+  }
+
+  /// A socket that tells of its send queue only.
+  private struct Waiting: Gate.OwnSocket {
+    let hasUnacknowledgedBytes: Bool
+    var acknowledgedBytes: UInt64? { nil }
+    var receivedBytes: UInt64? { nil }
   }
 
   // MARK: The ordinary case

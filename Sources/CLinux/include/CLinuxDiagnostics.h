@@ -37,6 +37,19 @@ struct clinux_tcp_counters {
 /// Reads the counters from a tcp_info of `length` bytes. CLINUX_TCP_NONE, or the first field that the kernel did not give.
 enum clinux_tcp_field clinux_tcp_counters(const void *info, size_t length, struct clinux_tcp_counters *counters);
 
+/// What TCP has done with the bytes of an own socket.
+struct clinux_tcp_progress {
+  /// tcpi_state; 3 (TCP_SYN_RECV) while the handshake is not over, which TCP Fast Open allows for an accepted socket.
+  uint8_t state;
+  /// tcpi_bytes_acked and tcpi_bytes_received.
+  uint64_t bytes_acked;
+  uint64_t bytes_received;
+};
+enum { CLINUX_TCP_SYN_RECV = 3 };
+
+/// One getsockopt(TCP_INFO). 0, or a negative errno: ENOPROTOOPT where the kernel's tcp_info ends before these fields (Linux 4.1 has them).
+int clinux_tcp_progress(int fd, struct clinux_tcp_progress *progress);
+
 /// The socket's cookie (SO_COOKIE, Linux 4.12), unique until the next boot.
 int clinux_socket_cookie(int fd, uint64_t *cookie);
 /// An IPPROTO_MPTCP socket, close-on-exec and non-blocking.

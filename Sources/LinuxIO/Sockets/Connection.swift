@@ -35,6 +35,8 @@ open class Connection: EventHandler {
   /// The errno with which writing failed, 0 while it works.
   @exclusivity(unchecked) final var writeErrno: Int32 = 0
   final var connectErrno: Int32 = 0
+  /// `tcpi_bytes_acked` before anything was written: 0, or 1 where the SYN counts.
+  @exclusivity(unchecked) final var acknowledgedAtStart: UInt64?
 
   /// Adopts an accepted socket, and closes it where an option cannot be set. With `reading: false` nothing is read before `resumeReading`.
   public init(reactor: Reactor, accepted: AcceptedSocket, options: SocketOptions, reading: Bool = true) throws(SystemFailure) {
@@ -46,6 +48,8 @@ open class Connection: EventHandler {
     super.init()
     do {
       try options.apply(to: fd)
+      // With TCP Fast Open the SYN may be acknowledged later: then nothing is known of our first byte.
+      if let progress, progress.state != UInt8(CLINUX_TCP_SYN_RECV) { acknowledgedAtStart = progress.bytes_acked }
       registration = try reactor.register(fd, interest, self)
     } catch {
       abandon()
@@ -102,6 +106,22 @@ open class Connection: EventHandler {
 
   /// Bytes that the other end has not acknowledged: those pending here, and those in the kernel's send queue (SIOCOUTQ).
   public final var unacknowledgedBytes: Int { output.count + Int(max(0, clinux_send_queue(fd))) }
+
+  /// Bytes of ours that the other end's TCP has acknowledged: they are in its receive queue, or were read. One system call, which
+  /// never blocks (`tcpi_bytes_acked`, Linux 4.1). Nil where the kernel does not tell, and for a connection that we opened.
+  public final var acknowledgedBytes: UInt64? {
+    guard let acknowledgedAtStart, let progress, progress.bytes_acked >= acknowledgedAtStart else { return nil }
+    return progress.bytes_acked - acknowledgedAtStart
+  }
+
+  /// In-order bytes that our TCP has received, read or not; the other end's FIN counts as one. One system call, which never
+  /// blocks (`tcpi_bytes_received`, Linux 4.1). Nil where the kernel does not tell.
+  public final var receivedBytes: UInt64? { progress?.bytes_received }
+
+  private final var progress: clinux_tcp_progress? {
+    var progress = clinux_tcp_progress()
+    return clinux_tcp_progress(fd, &progress) == 0 ? progress : nil
+  }
 
   /// Whether the other end has shut its sending direction, read or not: for who does not read.
   public final var peerHasShut: Bool {

@@ -61,7 +61,7 @@ extension CallerSession {
       outstandingQuery = nil
       if took > proxy.settings.gate.slowQuery { proxy.gateStatistics.slowQueries &+= 1 }
       let now = Reactor.clock()
-      obey(gate.answer(to: query, answer, took: took, unacknowledged: unacknowledgedBytes > 0, now: now))
+      obey(gate.answer(to: query, answer, took: took, own: self, now: now))
     }
     advance()
   }
@@ -131,7 +131,7 @@ extension CallerSession {
         deliverFront()
       } else if !isGateAsked, pendingBytes == 0 {
         isGateAsked = true
-        obey(gate.withheld(now: Reactor.clock()))
+        obey(gate.withheld(own: self, now: Reactor.clock()))
       } else {
         return
       }
@@ -148,10 +148,10 @@ extension CallerSession {
         let start = Reactor.clock()
         let answer = proxy.watch?.look(at: tuple, pinned: gate.cookie) ?? .failed
         let now = Reactor.clock()
-        action = gate.answer(to: query, answer, took: now &- start, unacknowledged: unacknowledgedBytes > 0, now: now)
+        action = gate.answer(to: query, answer, took: now &- start, own: self, now: now)
       case .query(let query, withCounters: true):
         guard proxy.watch?.ask(number, about: tuple, pinned: gate.cookie) ?? false else {
-          action = gate.answer(to: query, .failed, took: 0, unacknowledged: unacknowledgedBytes > 0, now: Reactor.clock())
+          action = gate.answer(to: query, .failed, took: 0, own: self, now: Reactor.clock())
           continue
         }
         proxy.gateStatistics.asked(withCounters: true)
@@ -188,7 +188,7 @@ extension CallerSession {
   private func armGate(at time: Nanoseconds) {
     if gateTimer == nil {
       gateTimer = ReactorTimer(reactor) { [unowned self] in
-        if !isReleased { obey(gate.timer(now: Reactor.clock())) }
+        if !isReleased { obey(gate.timer(own: self, now: Reactor.clock())) }
         advance()
       }
     }
@@ -258,6 +258,10 @@ extension CallerSession {
     isReleased = true
     advance()
   }
+}
+
+extension CallerSession: DeliveryGate.OwnSocket {
+  var hasUnacknowledgedBytes: Bool { unacknowledgedBytes > 0 }
 }
 
 extension Reason {

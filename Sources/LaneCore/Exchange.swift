@@ -65,8 +65,20 @@ public struct Exchange {
     kernelOffset = header.kernelOffset
     verSeq = head.verSeq ?? 0
     startedAt = now
-    due = UInt64(header.size)
+    // Only who is told where the reader stops knows what an open-ended stream is due.
+    due = row.pointee.completion == .openEnded ? .max : UInt64(header.size)
   }
+
+  /// An open-ended stream's reader stops once it has its sender's file up to that size, bytes, although the sender goes on to the
+  /// file's end: the rest must never be offered. The size is the `LeaderTinyDeleteRecordFileSize` of the NotifyReplicasToRepair
+  /// that the reader was sent (PROTOCOL.md section 3). To be called before the first reply; other operations are not changed.
+  public mutating func readerStops(atFileSize size: UInt64) {
+    guard row.pointee.completion == .openEnded, replies == 0, size <= UInt64(Int64.max) else { return }
+    due = UInt64(max(0, Int64(size) - max(0, extentOffset)))
+  }
+
+  /// Whether the peer is known to send more than any requester reads, which is swallowed with the connection.
+  public var mayTrail: Bool { row.pointee.sendsOneMore || (row.pointee.completion == .openEnded && due < .max) }
 
   /// The operation's row in the catalogue.
   public var rule: OperationRule { row.pointee }
@@ -112,7 +124,7 @@ public struct Exchange {
       switch row.pointee.completion {
       case .single, .none, .anyNumber: true
       case .byteCount, .holeCount: isError || received >= due
-      case .openEnded: isError || head.payloadLength < OperationRule.fullChunk
+      case .openEnded: isError || head.payloadLength < OperationRule.fullChunk || received >= due
       }
     return ReplyPlan(isError: isError, checksPayload: false, expectedCRC: 0, completes: completes)
   }

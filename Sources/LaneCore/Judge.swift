@@ -153,7 +153,8 @@ extension Exchange {
     let sizes = OperationRule.deleteRecord...OperationRule.fullChunk
     guard sizes.contains(header.size), header.size % OperationRule.deleteRecord == 0 else { throw sizeMismatch(header, sizes) }
     received &+= UInt64(header.size)
-    return ReplyPlan(isError: false, checksPayload: true, expectedCRC: header.crc, completes: header.size < OperationRule.fullChunk)
+    return ReplyPlan(
+      isError: false, checksPayload: true, expectedCRC: header.crc, completes: header.size < OperationRule.fullChunk || received >= due)
   }
 
   private static func number(_ bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> UInt64 {

@@ -219,12 +219,13 @@ extension Upstream {
     session.repliesHandled()
   }
 
-  /// Whether what follows the last reply is the one more that such an operation's peer is known to send.
+  /// Whether what follows the last reply is the surplus that such an operation's peer is known to send.
   private func isTrailing(_ rest: UnsafeMutableRawBufferPointer, _ exchange: Exchange) -> Bool {
-    guard exchange.rule.sendsOneMore, !rest.isEmpty, let base = rest.baseAddress else { return false }
+    guard exchange.mayTrail, !rest.isEmpty, let base = rest.baseAddress else { return false }
     // The start of a head says no more than that it is one.
     guard rest.count >= HeaderView.fixedLength else { return rest[0] == HeaderView.magic }
-    return HeaderView(at: base).reqID == exchange.stamp && HeaderView(at: base).opcode == exchange.opcode
+    let header = HeaderView(at: base)
+    return header.reqID == exchange.stamp && (header.opcode == exchange.opcode || header.opcode == exchange.rule.replyOpcode)
   }
 
   private func report(_ name: LaneEvent.Name, _ reason: Reason, stray: UnsafeMutableRawBufferPointer) {

@@ -48,6 +48,14 @@ import Testing
     #expect(sum.rounds == 6 && sum.started == 10 && sum.staleAccepted == 2 && sum.places[.inPayload] == 6)
   }
 
+  @Test func whoLeavesMayBeReset() {
+    var tally = AbandonTally()
+    tally.places = [.surplus: 5, .inPayload: 2]
+    tally.outcomes = [.errorReply: 1, .reset: 9]
+    #expect(tally.excusedResets(.everywhere) == 8)
+    #expect(tally.excusedResets(.snapshotExtraReply) == 3)
+  }
+
   @Test func aReportComplainsOfEachThing() {
     func complaints(_ change: (inout AbandonTally) -> Void) -> Int {
       var tally = AbandonTally()

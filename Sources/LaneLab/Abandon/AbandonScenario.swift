@@ -46,6 +46,9 @@ struct AbandonScenario {
     if plan.leavesWholePackets {
       report.expect(through.malformed == 0, "\(through.malformed) operations read bytes that are no packet, though nobody left inside one")
     }
+    let resets = through.outcomes[.reset] ?? 0
+    let excused = through.excusedResets(plan)
+    report.expect(resets <= excused, "\(resets) operations were reset, where callers gave cause for \(excused) at most")
     _ = report.expectOrderlyEnd(of: sidecar, logTail: Self.logTail)
     if report.ok { sidecar.removeFiles() } else { report.notes.append("the sidecar's configuration and log are in \(sidecar.files)") }
   }
@@ -86,6 +89,12 @@ private final class Stress: Sendable {
 }
 
 extension AbandonTally {
+  /// How many operations may meet a reset: one for each that was left, which ends its connection, and one for each error
+  /// reply, after which the datanode does. Nobody reads the reply after the last one of 17: it is no cause.
+  func excusedResets(_ plan: AbandonPlan) -> Int {
+    places.reduce(0) { $0 + (plan == .snapshotExtraReply && $1.key == .surplus ? 0 : $1.value) } + (outcomes[.errorReply] ?? 0)
+  }
+
   /// One line for a person.
   var summary: String {
     func list(_ counts: some Sequence<(String, Int)>) -> String {

@@ -58,17 +58,16 @@ final class SerialDatanode: @unchecked Sendable {
       let request = try LabPacket.read(from: socket, release: rules.release, deadline: nil)
       if isDoomed { return }
       let replies = rules.replies(to: request)
-      for reply in replies { try send(reply, on: socket, inPieces: request.header.kernelOffset % 2 == 0) }
+      for reply in replies { try send(reply, Serial(request.header.kernelOffset), on: socket) }
       isDoomed = replies.contains(where: \.isError)
     }
   }
 
-  /// Header, Arg and payload by separate writes as CubeFS does, or all at once, as they arrive after a wait.
-  private func send(_ reply: LabPacket, on socket: LabSocket, inPieces: Bool) throws {
+  /// As CubeFS writes it or all at once, as it arrives after a wait; now and then so late that it meets the caller's next
+  /// request on the way.
+  private func send(_ reply: LabPacket, _ serial: Serial, on socket: LabSocket) throws {
+    if serial.hash(4) % 8 == 0 { LabClock.sleep(microseconds: UInt32(serial.hash(5) % 400)) }
     let deadline = LabClock.nanoseconds + Self.writeDeadline
-    guard inPieces else { return try socket.write(reply.bytes, deadline: deadline) }
-    try socket.write(reply.header.encoded(), deadline: deadline)
-    if !reply.argument.isEmpty { try socket.write(reply.argument, deadline: deadline) }
-    if !reply.payload.isEmpty { try socket.write(reply.payload, deadline: deadline) }
+    if serial.value % 2 == 0 { try reply.write(to: socket, deadline: deadline) } else { try socket.write(reply.bytes, deadline: deadline) }
   }
 }

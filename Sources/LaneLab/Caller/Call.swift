@@ -22,7 +22,7 @@ struct Call {
   }
 
   func writeRequest(_ socket: LabSocket) throws(CallFailure) {
-    do throws(LabIOError) { try socket.write(request.bytes, deadline: caller.deadline(5)) } catch { throw .io(error) }
+    do throws(LabIOError) { try request.write(to: socket, deadline: caller.deadline(5)) } catch { throw .io(error) }
   }
 
   /// Reads and checks as the operation's call site does.

@@ -31,6 +31,13 @@ struct LabPacket: Equatable, Sendable {
     return packet
   }
 
+  /// Header, Arg and payload by separate writes. CubeFS `proto/packet.go` `WriteToConn`, v3.3.0 and v3.5.3.
+  func write(to socket: LabSocket, deadline: Int64?) throws(LabIOError) {
+    try socket.write(header.encoded(), deadline: deadline)
+    if !argument.isEmpty { try socket.write(argument, deadline: deadline) }
+    if !payload.isEmpty { try socket.write(payload, deadline: deadline) }
+  }
+
   /// Reads one packet as a CubeFS reader of that release does: the fixed header, what its flags announce, Arg, payload,
   /// each with its own exact read. CubeFS `proto/packet.go` `ReadFromConn` (v3.3.0), `ReadFromConnWithVer` (v3.5.3).
   /// - Parameter part: where to stop in the middle; what lies behind it is left unread, and missing in the packet.

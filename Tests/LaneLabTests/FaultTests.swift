@@ -85,6 +85,14 @@ import Testing
     #expect(try run(.silent, [0x14]).outcomes == [.timedOut: 1])
   }
 
+  /// v3.3.0 pools the connection after the CRC mismatch; only its deadline helps the operation that takes it next, and
+  /// 08, 66, 67 and 68 have none.
+  @Test func anErrorInABlockSilencesThePooledConnection() throws {
+    let found = try run(.errorInBlock, [0x09, 0x10, 0x10, 0x10, 0x10, 0x10])
+    #expect(found.outcomes == [.rejected: 1, .delivered: 4, .timedOut: 1])
+    #expect(found.staleAccepted == 0)
+  }
+
   @Test func aReaderWhoLeavesPoisonsThePool() throws {
     let contents = Contents(seed: 11)
     let rules = DatanodeRules(release: LabWorld.releases[0], contents: contents)

@@ -22,7 +22,7 @@ struct Call {
   }
 
   func writeRequest(_ socket: LabSocket) throws(CallFailure) {
-    do throws(LabIOError) { try socket.write(request.bytes, deadline: caller.deadline(5)) } catch { throw .io(error) }
+    do throws(LabIOError) { try request.write(to: socket, deadline: caller.deadline(5)) } catch { throw .io(error) }
   }
 
   /// Reads and checks as the operation's call site does.
@@ -81,10 +81,10 @@ struct Call {
     return ended
   }
 
-  private func read(_ socket: LabSocket, _ seconds: Int64?) throws(CallFailure) -> LabPacket {
+  private func read(_ socket: LabSocket, _ seconds: Int64?, stoppingAfter part: ReplyPart? = nil) throws(CallFailure) -> LabPacket {
     do throws(LabIOError) {
       let deadline = seconds.map { caller.deadline($0) } ?? LabClock.nanoseconds + CallerOptions.patience * 1_000_000_000
-      return try LabPacket.read(from: socket, release: caller.options.release, deadline: deadline)
+      return try LabPacket.read(from: socket, release: caller.options.release, deadline: deadline, stoppingAfter: part)
     } catch {
       if error == .timedOut && seconds == nil { throw .lost }
       throw .io(error)
@@ -97,8 +97,10 @@ struct Call {
     return reply
   }
 
-  private func leaveIfDue() throws(CallFailure) {
-    if caller.options.leavesRepliesUnread, operation.leavesAfter == accepted.count { throw .left }
+  private func leaveIfDue(_ socket: LabSocket) throws(CallFailure) {
+    guard caller.options.leavesRepliesUnread, operation.leavesAfter == accepted.count else { return }
+    if let part = operation.leavesInside { _ = try read(socket, 60, stoppingAfter: part) }
+    throw .left
   }
 
   /// CubeFS `datanode/data_partition_repair.go` `streamRepairExtent`, v3.3.0 and v3.5.3.
@@ -108,7 +110,7 @@ struct Call {
     var position = want.extentOffset
     var recovered: Int64 = 0
     while position < end {
-      try leaveIfDue()
+      try leaveIfDue(socket)
       let reply = try readOK(socket, 60)
       let got = reply.header
       guard got.reqID == want.reqID, got.partitionID == want.partitionID, got.extentID == want.extentID else {
@@ -137,7 +139,7 @@ struct Call {
   private mutating func tinyDelete(_ socket: LabSocket, until end: Int64) throws(CallFailure) {
     var position = request.header.extentOffset
     while position < end {
-      try leaveIfDue()
+      try leaveIfDue(socket)
       let reply = try read(socket, 5)
       if reply.isError { throw .errorReply(reply) }
       if caller.options.release == .v3_5_3 && reply.header.reqID != request.header.reqID { throw .rejected("recive error pkt") }

@@ -3,7 +3,6 @@ internal import NetEndpoint
 /// A datanode's pool of connections: per target; the first use dials five; first in, first out; no liveness check; 30 s
 /// idle. CubeFS `util/conn_pool.go`, v3.3.0.
 final class CallerPool: @unchecked Sendable {
-  private static let firstDials = 5
   private static let capacity = 500
   private static let idleLimit: Int64 = 30_000_000_000
 
@@ -12,8 +11,12 @@ final class CallerPool: @unchecked Sendable {
     let since: Int64
   }
 
+  private let firstDials: Int
   private let lock = LabLock()
   private var idle: [Endpoint: [Idle]] = [:]
+
+  /// - Parameter firstDials: connections that the first use dials.
+  init(firstDials: Int = 5) { self.firstDials = firstDials }
 
   /// A pooled connection, or a new one.
   func get(_ target: Endpoint) throws(LabIOError) -> LabSocket {
@@ -24,7 +27,7 @@ final class CallerPool: @unchecked Sendable {
     }
     if isFirst {
       // Refused dials are passed over, as the original does.
-      for _ in 0..<Self.firstDials {
+      for _ in 0..<firstDials {
         if let socket = try? LabSocket.connect(to: target) { put(socket, target, close: false) }
       }
     }

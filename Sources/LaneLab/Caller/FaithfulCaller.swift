@@ -23,11 +23,12 @@ struct CallerOptions: Sendable {
 /// each with exactly the checks it has in that release and no more. It may be used by many threads.
 final class FaithfulCaller: Sendable {
   let options: CallerOptions
-  let pool = CallerPool()
+  let pool: CallerPool
   private let lastReqID: Atomic<Int64>
 
-  init(_ options: CallerOptions) {
+  init(_ options: CallerOptions, pool: CallerPool = CallerPool()) {
     self.options = options
+    self.pool = pool
     // v3.3.0 counts from 1 in each process, v3.3.2 and later from the time.
     lastReqID = Atomic(options.release == .v3_3_0 ? 0 : LabClock.unixSeconds << 32)
   }

@@ -30,6 +30,8 @@ struct LabOperation: Sendable {
   let site: CallSite
   /// Where set, a caller that leaves replies unread walks away after reading this many of them, and pools the connection.
   var leavesAfter: Int?
+  /// How far such a caller reads into the next reply before it leaves; nil: not at all.
+  var leavesInside: ReplyPart?
 
   var key: UInt64 { request.header.partitionID }
   var opcode: UInt8 { request.header.opcode.rawValue }

@@ -43,6 +43,10 @@ enum FaultKind: String, CaseIterable, Sendable {
   /// True where the fault belongs to an accepted connection and not to an operation.
   var isOfConnection: Bool { self == .replyBeforeRequest }
 
+  /// True where the datanode never answers on that connection again and does not close it either. A caller may have pooled
+  /// it, and the next operation there has no deadline where it is 08, 66, 67 or 68: it hangs, as it does in a real cluster.
+  var endsInSilence: Bool { self == .silent || self == .errorInBlock }
+
   /// True where an operation with that opcode can show the fault: swapped fields must be ones that have to echo, flipped
   /// bytes need a CRC, silence needs a caller who gives up within seconds.
   func suits(_ opcode: UInt8) -> Bool {

@@ -65,8 +65,9 @@ struct DefaultScenario {
           + "replies and \(findings.wrongBytes) wrong blocks accepted (\(findings.wrongOperations.values.prefix(3).joined(separator: "; ")))"
       )
     }
-    // What a caller does not bear without a proxy either would end its datanode's part here: silence costs a minute.
-    let kinds = FaultKind.allCases.filter { $0 != .silent }
+    // What a caller does not bear without a proxy either would end its datanode's part here: silence costs a minute, and
+    // an operation without a deadline all of the lab's patience.
+    let kinds = FaultKind.allCases.filter { !$0.endsInSilence }
     let faulty = LabPass(
       world: world, routes: world.endpoints, seed: options.seed, number: 3, perClass: 200,
       mischief: Mischief(each: 2, kinds: kinds), leavesRepliesUnread: true, haste: 10)

@@ -7,21 +7,25 @@ public struct LabOptions: Sendable {
   public var scenario: LabScenario
   /// Everything random follows from it.
   public var seed: UInt64
-  /// How many times the scenario's amount of work.
+  /// How many times the scenario's amount of work; where callers leave operations, how many of these.
   public var rounds: Int
-  /// What the sidecar is told to do wrong, to see the lab fail: `judge` or `restore`.
+  /// What the sidecar is told to do wrong, to see the lab fail.
   public var sabotage: LabSabotage?
+  /// Threads that keep the processors busy meanwhile, where callers leave operations.
+  public var stress: Int
   /// The program whose `run` is the sidecar.
   public var program: String
 
   /// The default scenario, once, by the program that is running.
   public init(
-    scenario: LabScenario = .default, seed: UInt64? = nil, rounds: Int = 1, sabotage: LabSabotage? = nil, program: String? = nil
+    scenario: LabScenario = .default, seed: UInt64? = nil, rounds: Int? = nil, sabotage: LabSabotage? = nil, stress: Int = 0,
+    program: String? = nil
   ) {
     self.scenario = scenario
     self.seed = seed ?? UInt64(truncatingIfNeeded: LabClock.nanoseconds) % 1_000_000
-    self.rounds = rounds
+    self.rounds = rounds ?? scenario.abandons?.defaultRounds ?? 1
     self.sabotage = sabotage
+    self.stress = stress
     self.program = program ?? Self.ownPath
   }
 
@@ -39,6 +43,8 @@ public enum LabSabotage: String, CaseIterable, Sendable {
   case judge
   /// It does not give the caller's ReqID back.
   case restore
+  /// It hands replies over without asking whether the caller reads them.
+  case gate
 }
 
 /// A named course of events.
@@ -55,6 +61,20 @@ public enum LabScenario: String, CaseIterable, Sendable {
   case peerKill = "peer-kill"
   /// Callers that die in mid-stream.
   case callerKill = "caller-kill"
+  /// Callers leave streams at every possible place.
+  case abandonEverywhere = "abandon-everywhere"
+  /// Callers leave streams after the request.
+  case abandonBeforeFirstRead = "abandon-before-first-read"
+  /// Senders of tiny-delete records that go on where their reader stops.
+  case tinyDeleteOverread = "tiny-delete-overread"
+  /// The reply after the last one of a SnapshotExtentRepairRead.
+  case snapshotExtraReply = "snapshot-extra-reply"
+
+  /// How callers leave replies unread in it; nil where that is not its subject.
+  var abandons: AbandonPlan? { AbandonPlan(rawValue: rawValue) }
+
+  /// The most rounds that make sense.
+  public var mostRounds: Int { abandons == nil ? 1_000 : 100_000_000 }
 
   /// One line for `--list`.
   public var summary: String {
@@ -65,6 +85,10 @@ public enum LabScenario: String, CaseIterable, Sendable {
     case .pipeline: "hundreds in flight on one connection, classes mixed, an error that overtakes"
     case .peerKill: "datanodes reset everything in mid-stream and come back"
     case .callerKill: "callers vanish in mid-stream"
+    case .abandonEverywhere: "callers leave streams anywhere, pool the connection and believe what they read next"
+    case .abandonBeforeFirstRead: "the same, between the request and the first read only"
+    case .tinyDeleteOverread: "the sender of tiny-delete records goes on where its reader stops"
+    case .snapshotExtraReply: "the reply after the last one of a snapshot read, and its doubled error"
     }
   }
 }
@@ -88,11 +112,23 @@ public enum Lab {
       case .pipeline: try PipelineScenario(options: options).run(&report)
       case .peerKill: try KillScenario(options: options, progress: progress).runPeerKill(&report)
       case .callerKill: try KillScenario(options: options, progress: progress).runCallerKill(&report)
+      case .abandonEverywhere, .abandonBeforeFirstRead, .tinyDeleteOverread, .snapshotExtraReply:
+        guard let plan = options.scenario.abandons else { break }
+        try AbandonScenario(plan: plan, options: options, progress: progress).run(&report)
       }
     } catch {
       report.complaints.append("the lab could not go on: \(error)")
     }
     report.seconds = Double(LabClock.nanoseconds - start) / 1_000_000_000
     return report
+  }
+
+  /// Is the callers of a scenario in which they leave operations: what `run` starts as a process of its own.
+  /// - Parameter targets: addresses with commas between, one for each release that the scenario has.
+  /// - Returns: what they found, as one line of JSON; nil where scenario and targets do not go together.
+  public static func runCallers(_ options: LabOptions, targets: String) -> String? {
+    let endpoints = targets.split(separator: ",").compactMap { Endpoint(String($0)) }
+    guard let plan = options.scenario.abandons, endpoints.count == plan.releases.count else { return nil }
+    return AbandonCallers(plan: plan, targets: endpoints, seed: options.seed, rounds: options.rounds).run().json
   }
 }

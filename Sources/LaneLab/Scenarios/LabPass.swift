@@ -54,9 +54,12 @@ struct LabPass {
     pipelined.shuffle(using: &random)
     if leavesRepliesUnread { leaveSome(&lockStep, &random) }
 
-    let caller = FaithfulCaller(
-      CallerOptions(
-        release: release, leavesRepliesUnread: leavesRepliesUnread, closesAfterSnapshot: closesAfterSnapshot, haste: haste))
+    let process = CallerOptions(
+      release: release, leavesRepliesUnread: leavesRepliesUnread, closesAfterSnapshot: closesAfterSnapshot, haste: haste)
+    let caller = FaithfulCaller(process)
+    // A client reads on connections of its own. What it leaves unread nobody can know: behind it, a request that no reply is due
+    // to could not be told from one whose replies were left.
+    let client = FaithfulCaller(process)
     let bursts = self.bursts(pipelined, &random)
     var threads: [LabThread] = []
     if let mischief {
@@ -74,7 +77,8 @@ struct LabPass {
         LabThread {
           for operation in own {
             oracle.started(operation)
-            oracle.ended(caller.run(operation, to: target), rules: rules)
+            let asker = operation.kind == .read || operation.kind == .other ? client : caller
+            oracle.ended(asker.run(operation, to: target), rules: rules)
           }
         })
     }

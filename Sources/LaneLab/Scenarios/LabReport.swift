@@ -66,6 +66,26 @@ public struct LabReport: Sendable {
     expect(rejected == 0, "\(rejected) operations were answered with a reply that their caller's own checks refused")
   }
 
+  /// Stops the sidecar and holds its end and its own account against the rules.
+  /// - Parameter logTail: bytes of its log to read, from the end; nil for all of it.
+  /// - Returns: the log.
+  mutating func expectOrderlyEnd(of sidecar: SidecarProcess, logTail: Int? = nil) -> SidecarLog {
+    expect(sidecar.isRunning, "the sidecar ended by itself")
+    let status = sidecar.stop()
+    expect(
+      status == 0, "the sidecar's exit status after SIGTERM is \(status.map { "\($0)" } ?? "none: it had to be killed"), expected 0")
+    let log = SidecarLog(logTail.map { sidecar.logTail($0) } ?? sidecar.log)
+    for line in log.foreign { complaints.append("a line of the sidecar's log is no JSON object with an event: \(line)") }
+    if let accounting = log.accounting {
+      let parts = accounting.outcomes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+      notes.append("the sidecar's own account: started \(accounting.started), \(parts)")
+      expect(accounting.isBalanced, "the sidecar's account does not add up: started \(accounting.started), \(parts)")
+    } else {
+      complaints.append("the sidecar's log has no accounting line")
+    }
+    return log
+  }
+
   /// One JSON object, on one line.
   public var json: String {
     var writer = JSONWriter()

@@ -2,7 +2,7 @@ internal import CubeFSWire
 internal import NetEndpoint
 
 /// Two percentiles of a list of times, microseconds.
-struct Latency: Sendable {
+struct Latency: Equatable, Sendable {
   var p50: Double = 0
   var p99: Double = 0
 

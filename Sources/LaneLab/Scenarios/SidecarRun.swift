@@ -15,20 +15,8 @@ struct SidecarRun {
   /// Stops the sidecar, holds its own account and what the datanodes saw against the rules, and gives its log.
   /// - Parameter judge: what else the log is held against, before its files go.
   func finish(_ report: inout LabReport, judge: (inout LabReport, SidecarLog) -> Void = { _, _ in }) {
-    report.expect(sidecar.isRunning, "the sidecar ended by itself")
-    let status = sidecar.stop()
-    let log = SidecarLog(sidecar.log)
+    let log = report.expectOrderlyEnd(of: sidecar)
     world.stop()
-    report.expect(
-      status == 0, "the sidecar's exit status after SIGTERM is \(status.map { "\($0)" } ?? "none: it had to be killed"), expected 0")
-    for line in log.foreign { report.complaints.append("a line of the sidecar's log is no JSON object with an event: \(line)") }
-    if let accounting = log.accounting {
-      let parts = accounting.outcomes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      report.notes.append("the sidecar's own account: started \(accounting.started), \(parts)")
-      report.expect(accounting.isBalanced, "the sidecar's account does not add up: started \(accounting.started), \(parts)")
-    } else {
-      report.complaints.append("the sidecar's log has no accounting line")
-    }
     for violation in world.violations { report.complaints.append(violation) }
     judge(&report, log)
     if report.ok { sidecar.removeFiles() } else { report.notes.append("the sidecar's configuration and log are in \(sidecar.files)") }

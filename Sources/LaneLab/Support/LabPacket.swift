@@ -31,9 +31,19 @@ struct LabPacket: Equatable, Sendable {
     return packet
   }
 
+  /// Header, Arg and payload by separate writes. CubeFS `proto/packet.go` `WriteToConn`, v3.3.0 and v3.5.3.
+  func write(to socket: LabSocket, deadline: Int64?) throws(LabIOError) {
+    try socket.write(header.encoded(), deadline: deadline)
+    if !argument.isEmpty { try socket.write(argument, deadline: deadline) }
+    if !payload.isEmpty { try socket.write(payload, deadline: deadline) }
+  }
+
   /// Reads one packet as a CubeFS reader of that release does: the fixed header, what its flags announce, Arg, payload,
   /// each with its own exact read. CubeFS `proto/packet.go` `ReadFromConn` (v3.3.0), `ReadFromConnWithVer` (v3.5.3).
-  static func read(from socket: LabSocket, release: CubeFSRelease, deadline: Int64?) throws(LabIOError) -> LabPacket {
+  /// - Parameter part: where to stop in the middle; what lies behind it is left unread, and missing in the packet.
+  static func read(
+    from socket: LabSocket, release: CubeFSRelease, deadline: Int64?, stoppingAfter part: ReplyPart? = nil
+  ) throws(LabIOError) -> LabPacket {
     var head = try socket.read(HeaderView.fixedLength, deadline: deadline)
     guard head.first == HeaderView.magic else { throw .malformed("bad magic \(head.first ?? 0)") }
     let flags = head[1]
@@ -46,9 +56,12 @@ struct LabPacket: Equatable, Sendable {
     guard let header = PacketHeader(parsing: head, release: release) else { throw .malformed("short header") }
     var packet = LabPacket(header: header)
     guard header.argLength <= largestPart, header.size <= largestPart else { throw .malformed("ArgLen or Size over 256 MiB") }
+    if part == .header { return packet }
     packet.argument = try socket.read(Int(header.argLength), deadline: deadline)
     let announces = header.resultCode == .initial && header.opcode.isRead(in: release)
-    if !announces { packet.payload = try socket.read(Int(header.size), deadline: deadline) }
+    if announces { return packet }
+    let size = part?.payloadLength(of: Int(header.size)) ?? Int(header.size)
+    packet.payload = try socket.read(size, deadline: deadline)
     return packet
   }
 }

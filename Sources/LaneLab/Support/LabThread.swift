@@ -54,6 +54,9 @@ enum LabClock {
   /// Does nothing for a while: the pace of a scenario, never a means to wait for an event.
   static func sleep(milliseconds: UInt32) { usleep(milliseconds * 1_000) }
 
+  /// The same in microseconds, below a second.
+  static func sleep(microseconds: UInt32) { usleep(microseconds) }
+
   /// Seconds since 1970.
   static var unixSeconds: Int64 { Int64(time(nil)) }
 }

@@ -82,9 +82,9 @@ struct DatanodeConnection {
     doomed = true
   }
 
-  /// Header, Arg and payload by separate writes, as CubeFS does; each with the server's five seconds.
+  /// Header, Arg and payload by separate writes, as CubeFS does; each with the server's deadline.
   private func send(_ reply: LabPacket) throws {
-    let deadline = LabClock.nanoseconds + 5_000_000_000
+    let deadline = LabClock.nanoseconds + rules.writeDeadline
     try socket.write(reply.header.encoded(), deadline: deadline)
     if !reply.argument.isEmpty { try socket.write(reply.argument, deadline: deadline) }
     if !reply.payload.isEmpty { try socket.write(reply.payload, deadline: deadline) }

@@ -9,7 +9,7 @@ public struct LabOptions: Sendable {
   public var seed: UInt64
   /// How many times the scenario's amount of work.
   public var rounds: Int
-  /// What the sidecar is told to do wrong, to see the lab fail: `judge` or `restore`.
+  /// What the sidecar is told to leave out, to see the lab fail.
   public var sabotage: LabSabotage?
   /// The program whose `run` is the sidecar.
   public var program: String
@@ -39,6 +39,8 @@ public enum LabSabotage: String, CaseIterable, Sendable {
   case judge
   /// It does not give the caller's ReqID back.
   case restore
+  /// It completes replies without looking at their reader.
+  case gate
 }
 
 /// A named course of events.
@@ -55,6 +57,14 @@ public enum LabScenario: String, CaseIterable, Sendable {
   case peerKill = "peer-kill"
   /// Callers that die in mid-stream.
   case callerKill = "caller-kill"
+  /// The story of CubeFS issue 3337, directly connected and through the sidecar.
+  case decommissionDelete = "decommission-delete"
+  /// Partitions that are detached while they are repaired.
+  case detachedPartition = "detached-partition"
+  /// Each extent named four times in a notify.
+  case duplicateNotify = "duplicate-notify"
+  /// Repairers that read once in ten seconds.
+  case slowRepair = "slow-repair"
 
   /// One line for `--list`.
   public var summary: String {
@@ -65,6 +75,10 @@ public enum LabScenario: String, CaseIterable, Sendable {
     case .pipeline: "hundreds in flight on one connection, classes mixed, an error that overtakes"
     case .peerKill: "datanodes reset everything in mid-stream and come back"
     case .callerKill: "callers vanish in mid-stream"
+    case .decommissionDelete: "partitions repaired while a node is decommissioned, and deletes of the very extents in flight"
+    case .detachedPartition: "partitions detached while they are repaired (v3.5.3)"
+    case .duplicateNotify: "each extent named four times in a notify: three of four repairs fail in mid-stream"
+    case .slowRepair: "repairers that read once in 10 s (played faster): each finishes, an alert tells of it, nothing is reset"
     }
   }
 }
@@ -88,6 +102,10 @@ public enum Lab {
       case .pipeline: try PipelineScenario(options: options).run(&report)
       case .peerKill: try KillScenario(options: options, progress: progress).runPeerKill(&report)
       case .callerKill: try KillScenario(options: options, progress: progress).runCallerKill(&report)
+      case .decommissionDelete: try ClusterScenario(options: options, story: .decommission, progress: progress).run(&report)
+      case .detachedPartition: try ClusterScenario(options: options, story: .detached, progress: progress).run(&report)
+      case .duplicateNotify: try ClusterScenario(options: options, story: .repeatedNotify, progress: progress).run(&report)
+      case .slowRepair: try SlowRepairScenario(options: options, progress: progress).run(&report)
       }
     } catch {
       report.complaints.append("the lab could not go on: \(error)")

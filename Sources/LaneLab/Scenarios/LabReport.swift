@@ -13,6 +13,16 @@ public struct LabReport: Sendable {
     var reported = 0
   }
 
+  /// One figure, directly connected and through the sidecar.
+  struct Comparison: Sendable {
+    /// In the table.
+    let name: String
+    /// In the JSON object.
+    let key: String
+    var direct: Int
+    var sidecar: Int
+  }
+
   /// Lines of complaint in the table.
   private static let mostComplaints = 25
 
@@ -28,6 +38,8 @@ public struct LabReport: Sendable {
   var staleSidecar = 0
   var wrongBytes = 0
   var lost = 0
+  /// What is shown in two columns, in order.
+  var comparisons: [Comparison] = []
   var latency: [LabClass: (direct: Latency, sidecar: Latency)] = [:]
   /// Sentences for a person, on whatever is worth knowing.
   var notes: [String] = []
@@ -113,6 +125,18 @@ public struct LabReport: Sendable {
           }
         }
       }
+      if !comparisons.isEmpty {
+        json.key("columns")
+        json.object { json in
+          for row in comparisons {
+            json.key(row.key)
+            json.object { json in
+              json.member("direct", row.direct)
+              json.member("sidecar", row.sidecar)
+            }
+          }
+        }
+      }
       json.key("complaints")
       json.array { json in
         for complaint in complaints { json.string(complaint) }
@@ -149,6 +173,9 @@ public struct LabReport: Sendable {
         + [["sum", "\(sum) of \(started) started, \(lost) lost"]])
     lines += Self.columns(
       ["wrong replies accepted", ""], [["direct", "\(staleDirect)"], ["sidecar", "\(staleSidecar)"], ["wrong bytes", "\(wrongBytes)"]])
+    if !comparisons.isEmpty {
+      lines += Self.columns(["", "direct", "sidecar"], comparisons.map { [$0.name, "\($0.direct)", "\($0.sidecar)"] })
+    }
     if !latency.isEmpty {
       lines += Self.columns(
         ["latency, µs", "direct p50", "p99", "sidecar p50", "p99"],

@@ -14,8 +14,9 @@ final class SidecarProcess {
   private let logPath: String
   private var process: pid_t = 0
 
-  /// Starts `program run --config FILE` and waits until every listener accepts.
-  init(program: String, peers: [Endpoint], sabotage: String?) throws(Failure) {
+  /// Starts `program run --config FILE`.
+  /// - Parameter settings: further lines of the configuration.
+  init(program: String, peers: [Endpoint], sabotage: String?, settings: String = "") throws(Failure) {
     var template = Array("/tmp/lanekeeper-lab-XXXXXX".utf8CString)
     guard let made = template.withUnsafeMutableBufferPointer({ mkdtemp($0.baseAddress!) }) else {
       throw Failure(description: "no directory under /tmp: errno \(errno)")
@@ -28,7 +29,7 @@ final class SidecarProcess {
     listeners = held.map(\.endpoint)
     for listener in held { listener.close() }
     let lines = zip(listeners, peers).map { "    - listen: \($0)\n      peer: \($1)\n" }.joined()
-    let text = "node: lab\ncubefsRelease: auto\noutbound:\n  listeners:\n\(lines)log:\n  level: info\n"
+    let text = "node: lab\ncubefsRelease: auto\noutbound:\n  listeners:\n\(lines)log:\n  level: info\n\(settings)"
     try Self.write(text, to: directory + "/config.yaml")
     try spawn(program, ["run", "--config", directory + "/config.yaml"] + (sabotage.map { ["--sabotage", $0] } ?? []))
   }

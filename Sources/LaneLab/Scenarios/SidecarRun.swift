@@ -15,23 +15,38 @@ struct SidecarRun {
   /// Stops the sidecar, holds its own account and what the datanodes saw against the rules, and gives its log.
   /// - Parameter judge: what else the log is held against, before its files go.
   func finish(_ report: inout LabReport, judge: (inout LabReport, SidecarLog) -> Void = { _, _ in }) {
-    report.expect(sidecar.isRunning, "the sidecar ended by itself")
-    let status = sidecar.stop()
-    let log = SidecarLog(sidecar.log)
-    world.stop()
+    sidecar.finish(&report, peersEnd: world.stop, violations: { world.violations }, judge: judge)
+  }
+}
+
+extension SidecarProcess {
+  /// Stops the sidecar, holds its own account and what its peers saw against the rules, and gives its log.
+  /// - Parameters:
+  ///   - peersEnd: stops the peers, once the sidecar has ended.
+  ///   - violations: what the peers saw and may not see, as sentences.
+  ///   - notesAccount: whether the sidecar's account goes into the report also where nothing is wrong with it.
+  ///   - judge: what else the log is held against, before its files go.
+  func finish(
+    _ report: inout LabReport, peersEnd: () -> Void, violations: () -> [String], notesAccount: Bool = true,
+    judge: (inout LabReport, SidecarLog) -> Void = { _, _ in }
+  ) {
+    report.expect(isRunning, "the sidecar ended by itself")
+    let status = stop()
+    let log = SidecarLog(self.log)
+    peersEnd()
     report.expect(
       status == 0, "the sidecar's exit status after SIGTERM is \(status.map { "\($0)" } ?? "none: it had to be killed"), expected 0")
     for line in log.foreign { report.complaints.append("a line of the sidecar's log is no JSON object with an event: \(line)") }
     if let accounting = log.accounting {
       let parts = accounting.outcomes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      report.notes.append("the sidecar's own account: started \(accounting.started), \(parts)")
+      if notesAccount { report.notes.append("the sidecar's own account: started \(accounting.started), \(parts)") }
       report.expect(accounting.isBalanced, "the sidecar's account does not add up: started \(accounting.started), \(parts)")
     } else {
       report.complaints.append("the sidecar's log has no accounting line")
     }
-    for violation in world.violations { report.complaints.append(violation) }
+    for violation in violations() { report.complaints.append(violation) }
     judge(&report, log)
-    if report.ok { sidecar.removeFiles() } else { report.notes.append("the sidecar's configuration and log are in \(sidecar.files)") }
+    if report.ok { removeFiles() } else { report.notes.append("the sidecar's configuration and log are in \(files)") }
   }
 }
 

@@ -6,15 +6,16 @@ extension Subcommand {
     name: "lab",
     summary: "put the sidecar between scripted datanodes and callers, and count what goes wrong",
     usage: """
-      usage: lanekeeper lab [--scenario NAME|--list] [--seed N] [--rounds N] [--json] [--sabotage judge|restore]
+      usage: lanekeeper lab [--scenario NAME|--list] [--seed N] [--rounds N] [--json] [--sabotage judge|restore|gate]
 
         --scenario NAME  which one; default: default
         --list           print the scenarios
         --seed N         everything random follows from it; default: a new one each time, printed
         --rounds N       so many times the scenario's work, 1 to 1000; default: 1
         --json           one JSON object on standard output in place of the table
-        --sabotage WHAT  have the sidecar leave something out, to see the lab fail: judge (it judges no reply) or
-                         restore (it does not give the caller's ReqID back)
+        --sabotage WHAT  have the sidecar leave something out, to see the lab fail: judge (it judges no reply),
+                         restore (it does not give the caller's ReqID back) or gate (it completes replies without
+                         looking at their reader; the scenarios of abandoned streams fail)
 
       Starts `lanekeeper run` as a child on loopback addresses. Progress goes to standard error. The exit status is 1 where
       anything is off: a wrong reply accepted, an operation lost, a fault not detected, a correct reply dropped.

@@ -45,6 +45,15 @@ import Testing
     #expect(!tally(.slow, log: #"{"event":"reply.dropped","reason":"payload-crc","alert":"reply.dropped","partition":77}"#).ok)
   }
 
+  @Test func aComparisonIsInTableAndJSON() throws {
+    var report = LabReport(scenario: "default", seed: 1, rounds: 1)
+    report.comparisons = [.init(name: "repairs completed", key: "repairsCompleted", direct: 17, sidecar: 23)]
+    let json = try #require(LabJSON(Array(report.json.utf8)))
+    #expect(json["columns"]?["repairsCompleted"]?["direct"]?.unsigned == 17)
+    #expect(json["columns"]?["repairsCompleted"]?["sidecar"]?.unsigned == 23)
+    #expect(report.table.contains("repairs completed      17       23"))
+  }
+
   @Test func jsonHasTheNamedMembers() throws {
     let report = tally(.late, log: line("stamp-unknown"))
     let json = try #require(LabJSON(Array(report.json.utf8)))

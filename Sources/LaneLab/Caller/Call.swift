@@ -74,6 +74,9 @@ struct Call {
       ended = result(.rejected)
       ended.note = why
     case .left: ended = result(.abandoned)
+    case .local(let why):
+      ended = result(.abandoned)
+      ended.note = why
     case .lost:
       ended = result(nil)
       ended.note = "no answer and no end of the connection within \(CallerOptions.patience) s"
@@ -111,6 +114,7 @@ struct Call {
     var recovered: Int64 = 0
     while position < end {
       try leaveIfDue(socket)
+      try operation.local?.beforeRead(accepted.count)
       let reply = try readOK(socket, 60)
       let got = reply.header
       guard got.reqID == want.reqID, got.partitionID == want.partitionID, got.extentID == want.extentID else {
@@ -128,6 +132,7 @@ struct Call {
         available = Int64(clamping: bigEndianNumber(reply.argument.dropFirst(9)) ?? 0)
         if reply.argument[0] == UInt8(ascii: "E") { count = Int64(clamping: bigEndianNumber(reply.argument.dropFirst()) ?? 0) }
       }
+      try operation.local?.take(reply, at: position, count: count)
       if isTiny && recovered &+ count >= available { break }
       recovered &+= count
       position &+= count
@@ -140,12 +145,14 @@ struct Call {
     var position = request.header.extentOffset
     while position < end {
       try leaveIfDue(socket)
+      try operation.local?.beforeRead(accepted.count)
       let reply = try read(socket, 5)
       if reply.isError { throw .errorReply(reply) }
       if caller.options.release == .v3_5_3 && reply.header.reqID != request.header.reqID { throw .rejected("recive error pkt") }
       guard reply.header.crc == PayloadCRC.of(reply.payload) else { throw .rejected("crc not match") }
       guard reply.payload.count % 24 == 0 else { throw .rejected("unavali size") }
       accepted.append(reply)
+      try operation.local?.take(reply, at: position, count: Int64(reply.payload.count))
       position += Int64(reply.payload.count)
       // An empty reply would keep the original in its loop until its peer closes; the lab has no use for that.
       if reply.payload.isEmpty { throw .rejected("an empty reply") }

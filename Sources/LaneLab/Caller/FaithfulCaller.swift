@@ -80,6 +80,8 @@ enum CallFailure: Error {
   case rejected(String)
   /// The caller walked away with replies due.
   case left
+  /// The caller's own disk or store failed, with replies due.
+  case local(String)
   /// An operation without a deadline got no end at all.
   case lost
 }

@@ -33,9 +33,20 @@ struct LabOperation: Sendable {
   /// How far such a caller reads into the next reply before it leaves; nil: not at all.
   var leavesInside: ReplyPart?
 
+  /// The caller's own side of a repair, where it has one.
+  var local: (any LocalSteps)?
+
   var key: UInt64 { request.header.partitionID }
   var opcode: UInt8 { request.header.opcode.rawValue }
   var kind: LabClass { LabClass(opcode: opcode) }
+}
+
+/// What happens at a repairer while it reads: at its disk, its store, its partition. What it throws ends the call.
+protocol LocalSteps: Sendable {
+  /// Before each read; `replies` have been read so far.
+  func beforeRead(_ replies: Int) throws(CallFailure)
+  /// Takes a reply that the call site believed, for that many bytes from `offset`.
+  func take(_ reply: LabPacket, at offset: Int64, count: Int64) throws(CallFailure)
 }
 
 /// How an operation ended for its caller; each has exactly one.

@@ -82,9 +82,9 @@ struct DatanodeConnection {
     doomed = true
   }
 
-  /// With the server's five seconds.
+  /// With the server's deadline.
   private func send(_ reply: LabPacket) throws {
-    try reply.write(to: socket, deadline: LabClock.nanoseconds + 5_000_000_000)
+    try reply.write(to: socket, deadline: LabClock.nanoseconds + rules.writeDeadline)
   }
 
   private mutating func inject(_ fault: FaultKind, _ replies: [LabPacket], _ request: LabPacket) throws {

@@ -6,6 +6,8 @@ internal import CubeFSWire
 struct DatanodeRules: Sendable {
   let release: CubeFSRelease
   let contents: Contents
+  /// How long a part of a packet may take to be written, nanoseconds. CubeFS `proto.WriteDeadlineTime`.
+  var writeDeadline: Int64 = 5_000_000_000
 
   /// Every reply due, in order; empty where none is. An error, where there is one, is the last (17: the last two).
   func replies(to request: LabPacket) -> [LabPacket] {

@@ -103,7 +103,7 @@ extension DatanodeRules {
     return replies + [mutated(request)]
   }
 
-  private func repairArgument(hole: Int64?, available: Int64) -> [UInt8] {
+  func repairArgument(hole: Int64?, available: Int64) -> [UInt8] {
     let kind: UInt8 = hole == nil ? 0 : UInt8(ascii: "E")
     return [kind] + bigEndianBytes(UInt64(clamping: hole ?? 0)) + bigEndianBytes(UInt64(clamping: available))
   }

@@ -9,6 +9,10 @@ final class ScriptedDatanode: @unchecked Sendable {
   let ledger = DatanodeLedger()
   let endpoint: Endpoint
 
+  /// Serves one accepted connection, whose number in the ledger is given, to its end.
+  typealias Session = @Sendable (_ datanode: ScriptedDatanode, _ socket: LabSocket, _ number: Int) -> Void
+
+  private let session: Session
   private let lock = LabLock()
   private var listener: LabListener?
   private var acceptor: LabThread?
@@ -16,10 +20,18 @@ final class ScriptedDatanode: @unchecked Sendable {
   private let stopping = Atomic<Bool>(false)
 
   /// Listens at once and serves until `stop`.
-  /// - Parameter endpoint: a loopback address; port 0 lets the kernel choose.
-  init(at endpoint: Endpoint, rules: DatanodeRules, script: FaultScript) throws(LabIOError) {
+  /// - Parameters:
+  ///   - endpoint: a loopback address; port 0 lets the kernel choose.
+  ///   - session: what it does with a connection, where that is not what its rules and its script say.
+  init(at endpoint: Endpoint, rules: DatanodeRules, script: FaultScript, session: Session? = nil) throws(LabIOError) {
     self.rules = rules
     self.script = script
+    self.session =
+      session ?? { datanode, socket, number in
+        var connection = DatanodeConnection(
+          socket: socket, number: number, rules: datanode.rules, script: datanode.script, ledger: datanode.ledger)
+        connection.run()
+      }
     let listener = try LabListener(endpoint)
     self.endpoint = listener.endpoint
     self.listener = listener
@@ -58,8 +70,7 @@ final class ScriptedDatanode: @unchecked Sendable {
     let number = ledger.accepted(socket.peer)
     lock.withLock { sockets[number] = socket }
     LabThread.detached { [self] in
-      var connection = DatanodeConnection(socket: socket, number: number, rules: rules, script: script, ledger: ledger)
-      connection.run()
+      session(self, socket, number)
       ledger.closed(number)
       socket.close()
       lock.change { sockets[number] = nil }

@@ -9,7 +9,7 @@ public struct LabOptions: Sendable {
   public var seed: UInt64
   /// How many times the scenario's amount of work; where callers leave operations, how many of these.
   public var rounds: Int
-  /// What the sidecar is told to do wrong, to see the lab fail.
+  /// What the sidecar is told to leave out, to see the lab fail.
   public var sabotage: LabSabotage?
   /// Threads that keep the processors busy meanwhile, where callers leave operations.
   public var stress: Int
@@ -43,7 +43,7 @@ public enum LabSabotage: String, CaseIterable, Sendable {
   case judge
   /// It does not give the caller's ReqID back.
   case restore
-  /// It hands replies over without asking whether the caller reads them.
+  /// It completes replies without looking at their reader.
   case gate
 }
 
@@ -69,6 +69,14 @@ public enum LabScenario: String, CaseIterable, Sendable {
   case tinyDeleteOverread = "tiny-delete-overread"
   /// The reply after the last one of a SnapshotExtentRepairRead.
   case snapshotExtraReply = "snapshot-extra-reply"
+  /// The story of CubeFS issue 3337, directly connected and through the sidecar.
+  case decommissionDelete = "decommission-delete"
+  /// Partitions that are detached while they are repaired.
+  case detachedPartition = "detached-partition"
+  /// Each extent named four times in a notify.
+  case duplicateNotify = "duplicate-notify"
+  /// Repairers that read once in ten seconds.
+  case slowRepair = "slow-repair"
 
   /// How callers leave replies unread in it; nil where that is not its subject.
   var abandons: AbandonPlan? { AbandonPlan(rawValue: rawValue) }
@@ -89,6 +97,10 @@ public enum LabScenario: String, CaseIterable, Sendable {
     case .abandonBeforeFirstRead: "the same, between the request and the first read only"
     case .tinyDeleteOverread: "the sender of tiny-delete records goes on where its reader stops"
     case .snapshotExtraReply: "the reply after the last one of a snapshot read, and its doubled error"
+    case .decommissionDelete: "partitions repaired while a node is decommissioned, and deletes of the very extents in flight"
+    case .detachedPartition: "partitions detached while they are repaired (v3.5.3)"
+    case .duplicateNotify: "each extent named four times in a notify: three of four repairs fail in mid-stream"
+    case .slowRepair: "repairers that read once in 10 s (played faster): each finishes, an alert tells of it, nothing is reset"
     }
   }
 }
@@ -115,6 +127,10 @@ public enum Lab {
       case .abandonEverywhere, .abandonBeforeFirstRead, .tinyDeleteOverread, .snapshotExtraReply:
         guard let plan = options.scenario.abandons else { break }
         try AbandonScenario(plan: plan, options: options, progress: progress).run(&report)
+      case .decommissionDelete: try ClusterScenario(options: options, story: .decommission, progress: progress).run(&report)
+      case .detachedPartition: try ClusterScenario(options: options, story: .detached, progress: progress).run(&report)
+      case .duplicateNotify: try ClusterScenario(options: options, story: .repeatedNotify, progress: progress).run(&report)
+      case .slowRepair: try SlowRepairScenario(options: options, progress: progress).run(&report)
       }
     } catch {
       report.complaints.append("the lab could not go on: \(error)")

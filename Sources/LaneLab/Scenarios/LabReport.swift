@@ -13,6 +13,16 @@ public struct LabReport: Sendable {
     var reported = 0
   }
 
+  /// One figure, directly connected and through the sidecar.
+  struct Comparison: Sendable {
+    /// In the table.
+    let name: String
+    /// In the JSON object.
+    let key: String
+    var direct: Int
+    var sidecar: Int
+  }
+
   /// Lines of complaint in the table.
   private static let mostComplaints = 25
 
@@ -28,6 +38,8 @@ public struct LabReport: Sendable {
   var staleSidecar = 0
   var wrongBytes = 0
   var lost = 0
+  /// What is shown in two columns, in order.
+  var comparisons: [Comparison] = []
   var latency: [LabClass: (direct: Latency, sidecar: Latency)] = [:]
   /// Sentences for a person, on whatever is worth knowing.
   var notes: [String] = []
@@ -69,7 +81,7 @@ public struct LabReport: Sendable {
   /// Stops the sidecar and holds its end and its own account against the rules.
   /// - Parameter logTail: bytes of its log to read, from the end; nil for all of it.
   /// - Returns: the log.
-  mutating func expectOrderlyEnd(of sidecar: SidecarProcess, logTail: Int? = nil) -> SidecarLog {
+  mutating func expectOrderlyEnd(of sidecar: SidecarProcess, logTail: Int? = nil, notesAccount: Bool = true) -> SidecarLog {
     expect(sidecar.isRunning, "the sidecar ended by itself")
     let status = sidecar.stop()
     expect(
@@ -78,7 +90,7 @@ public struct LabReport: Sendable {
     for line in log.foreign { complaints.append("a line of the sidecar's log is no JSON object with an event: \(line)") }
     if let accounting = log.accounting {
       let parts = accounting.outcomes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      notes.append("the sidecar's own account: started \(accounting.started), \(parts)")
+      if notesAccount { notes.append("the sidecar's own account: started \(accounting.started), \(parts)") }
       expect(accounting.isBalanced, "the sidecar's account does not add up: started \(accounting.started), \(parts)")
     } else {
       complaints.append("the sidecar's log has no accounting line")
@@ -133,6 +145,18 @@ public struct LabReport: Sendable {
           }
         }
       }
+      if !comparisons.isEmpty {
+        json.key("columns")
+        json.object { json in
+          for row in comparisons {
+            json.key(row.key)
+            json.object { json in
+              json.member("direct", row.direct)
+              json.member("sidecar", row.sidecar)
+            }
+          }
+        }
+      }
       json.key("complaints")
       json.array { json in
         for complaint in complaints { json.string(complaint) }
@@ -169,6 +193,9 @@ public struct LabReport: Sendable {
         + [["sum", "\(sum) of \(started) started, \(lost) lost"]])
     lines += Self.columns(
       ["wrong replies accepted", ""], [["direct", "\(staleDirect)"], ["sidecar", "\(staleSidecar)"], ["wrong bytes", "\(wrongBytes)"]])
+    if !comparisons.isEmpty {
+      lines += Self.columns(["", "direct", "sidecar"], comparisons.map { [$0.name, "\($0.direct)", "\($0.sidecar)"] })
+    }
     if !latency.isEmpty {
       lines += Self.columns(
         ["latency, µs", "direct p50", "p99", "sidecar p50", "p99"],

@@ -14,6 +14,8 @@ struct SidecarLog {
   private(set) var reasons: [UInt64: Set<String>] = [:]
   /// How often each reason was reported at all.
   private(set) var counts: [String: Int] = [:]
+  /// How often each event was reported.
+  private(set) var events: [String: Int] = [:]
   /// Every line that raises an alert: the PartitionID and the reason it names, if any, and the line.
   private(set) var alerts: [(partition: UInt64?, reason: String?, line: String)] = []
   private(set) var accounting: Accounting?
@@ -26,6 +28,7 @@ struct SidecarLog {
         if foreign.count < 5 { foreign.append(String(line.prefix(200))) }
         continue
       }
+      if let event = entry["event"]?.text { events[event, default: 0] += 1 }
       if entry["event"]?.text == "accounting" { readAccounting(entry) }
       let partition = entry["partition"]?.unsigned ?? Self.partition(inObserved: entry)
       if entry["alert"] != nil { alerts.append((partition, entry["reason"]?.text, String(line))) }

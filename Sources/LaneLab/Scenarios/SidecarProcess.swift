@@ -11,7 +11,8 @@ final class SidecarProcess {
   private let child: ChildProcess
 
   /// Starts `program run --config FILE`.
-  init(program: String, peers: [Endpoint], sabotage: String?) throws(Failure) {
+  /// - Parameter settings: further lines of the configuration.
+  init(program: String, peers: [Endpoint], sabotage: String?, settings: String = "") throws(Failure) {
     directory = try LabDirectory()
     // Bound and let go again: nobody else in the lab asks the kernel for a port in between.
     let held = peers.compactMap { _ in try? LabListener(Endpoint(address: 0x7F00_0001, port: 0)) }
@@ -19,7 +20,7 @@ final class SidecarProcess {
     listeners = held.map(\.endpoint)
     for listener in held { listener.close() }
     let lines = zip(listeners, peers).map { "    - listen: \($0)\n      peer: \($1)\n" }.joined()
-    let text = "node: lab\ncubefsRelease: auto\noutbound:\n  listeners:\n\(lines)log:\n  level: info\n"
+    let text = "node: lab\ncubefsRelease: auto\noutbound:\n  listeners:\n\(lines)log:\n  level: info\n\(settings)"
     try Self.write(text, to: directory.file("config.yaml"))
     child = try ChildProcess(
       program: program, words: ["run", "--config", directory.file("config.yaml")] + (sabotage.map { ["--sabotage", $0] } ?? []),

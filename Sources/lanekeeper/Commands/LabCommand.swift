@@ -17,7 +17,8 @@ extension Subcommand {
         --stress N       so many threads that keep the processors busy meanwhile, 0 to 64, in those scenarios; default: 0
         --json           one JSON object on standard output in place of the table
         --sabotage WHAT  have the sidecar leave something out, to see the lab fail: judge (it judges no reply),
-                         restore (it does not give the caller's ReqID back) or gate (it hands every reply over at once)
+                         restore (it does not give the caller's ReqID back) or gate (it completes replies without
+                         looking at their reader; the scenarios of abandoned streams fail)
         --callers LIST   be the callers only, of datanodes at these addresses with commas between: the lab starts itself so
 
       Starts `lanekeeper run` as a child on loopback addresses. Progress goes to standard error. The exit status is 1 where

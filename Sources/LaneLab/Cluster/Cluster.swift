@@ -125,9 +125,4 @@ final class Cluster: @unchecked Sendable {
       }
     }
   }
-
-  /// What no datanode may see of callers behind the sidecar.
-  var violations: [String] {
-    datanodes.enumerated().flatMap { index, datanode in datanode.ledger.violations.map { "datanode \(index): \($0)" } }
-  }
 }

@@ -76,10 +76,7 @@ struct ReplicaConnection {
 
   private func send(_ reply: LabPacket, _ request: LabPacket) throws(LabIOError) {
     cluster.ledger.sends(reply, for: request.header.kernelOffset)
-    let deadline = LabClock.nanoseconds + 5_000_000_000
-    try socket.write(reply.header.encoded(), deadline: deadline)
-    if !reply.argument.isEmpty { try socket.write(reply.argument, deadline: deadline) }
-    if !reply.payload.isEmpty { try socket.write(reply.payload, deadline: deadline) }
+    try reply.write(to: socket, deadline: LabClock.nanoseconds + rules.writeDeadline)
   }
 
   private mutating func fail(_ reply: LabPacket, _ request: LabPacket) throws(LabIOError) {

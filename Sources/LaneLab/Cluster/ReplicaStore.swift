@@ -75,11 +75,11 @@ final class ReplicaStore: @unchecked Sendable {
     if let failure { throw failure }
   }
 
-  /// Deletes an extent, and tells those who wait for it.
+  /// Deletes an extent.
   func delete(_ key: ExtentKey) {
-    lock.change {
+    lock.withLock {
       partitions[key.partition]?.extents[key.extent] = nil
-      partitions[key.partition]?.deleted.insert(key.extent)
+      _ = partitions[key.partition]?.deleted.insert(key.extent)
     }
   }
 

@@ -55,9 +55,8 @@ struct ClusterScenario {
     cluster.routes = sidecar.listeners
     ClusterPass(cluster: cluster).run()
     for caller in cluster.callers { caller.pool.closeAll() }
-    sidecar.finish(&report, peersEnd: cluster.stop, violations: { cluster.violations }, notesAccount: false) { report, log in
-      report.judgeGate(log, options.sabotage)
-    }
+    report.judgeEnd(of: sidecar, peers: cluster.datanodes, options) { _, _ in }
+    cluster.stop()
     return cluster.oracle.findings
   }
 }
@@ -96,6 +95,22 @@ extension LabReport {
     for example in [direct.examples.first, direct.wrongExtents.first, direct.wrongExtents.last].compactMap({ $0 }) {
       notes.append("directly connected, for example: \(example)")
     }
+  }
+
+  /// Stops the sidecar and its peers, and holds what they tell against the rules. What is in order is not noted: a run may
+  /// have hundreds of sidecars.
+  mutating func judgeEnd(
+    of sidecar: SidecarProcess, peers: [ScriptedDatanode], _ options: LabOptions, log judge: (inout LabReport, SidecarLog) -> Void
+  ) {
+    var end = LabReport(scenario: scenario, seed: seed, rounds: rounds)
+    let log = end.expectOrderlyEnd(of: sidecar)
+    for peer in peers { peer.stop() }
+    end.complaints += peers.flatMap(\.ledger.violations)
+    end.judgeGate(log, options.sabotage)
+    judge(&end, log)
+    complaints += end.complaints
+    if end.ok { return sidecar.removeFiles() }
+    notes += end.notes + ["the sidecar's configuration and log are in \(sidecar.files)"]
   }
 
   /// A caller that the sidecar does not see is not protected, even where luck had it that nothing happened.

@@ -81,7 +81,7 @@ public struct LabReport: Sendable {
   /// Stops the sidecar and holds its end and its own account against the rules.
   /// - Parameter logTail: bytes of its log to read, from the end; nil for all of it.
   /// - Returns: the log.
-  mutating func expectOrderlyEnd(of sidecar: SidecarProcess, logTail: Int? = nil, notesAccount: Bool = true) -> SidecarLog {
+  mutating func expectOrderlyEnd(of sidecar: SidecarProcess, logTail: Int? = nil) -> SidecarLog {
     expect(sidecar.isRunning, "the sidecar ended by itself")
     let status = sidecar.stop()
     expect(
@@ -90,7 +90,7 @@ public struct LabReport: Sendable {
     for line in log.foreign { complaints.append("a line of the sidecar's log is no JSON object with an event: \(line)") }
     if let accounting = log.accounting {
       let parts = accounting.outcomes.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      if notesAccount { notes.append("the sidecar's own account: started \(accounting.started), \(parts)") }
+      notes.append("the sidecar's own account: started \(accounting.started), \(parts)")
       expect(accounting.isBalanced, "the sidecar's account does not add up: started \(accounting.started), \(parts)")
     } else {
       complaints.append("the sidecar's log has no accounting line")

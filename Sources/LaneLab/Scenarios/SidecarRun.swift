@@ -15,26 +15,11 @@ struct SidecarRun {
   /// Stops the sidecar, holds its own account and what the datanodes saw against the rules, and gives its log.
   /// - Parameter judge: what else the log is held against, before its files go.
   func finish(_ report: inout LabReport, judge: (inout LabReport, SidecarLog) -> Void = { _, _ in }) {
-    sidecar.finish(&report, peersEnd: world.stop, violations: { world.violations }, judge: judge)
-  }
-}
-
-extension SidecarProcess {
-  /// Stops the sidecar, holds its own account and what its peers saw against the rules, and gives its log.
-  /// - Parameters:
-  ///   - peersEnd: stops the peers, once the sidecar has ended.
-  ///   - violations: what the peers saw and may not see, as sentences.
-  ///   - notesAccount: whether the sidecar's account goes into the report also where nothing is wrong with it.
-  ///   - judge: what else the log is held against, before its files go.
-  func finish(
-    _ report: inout LabReport, peersEnd: () -> Void, violations: () -> [String], notesAccount: Bool = true,
-    judge: (inout LabReport, SidecarLog) -> Void = { _, _ in }
-  ) {
-    let log = report.expectOrderlyEnd(of: self, notesAccount: notesAccount)
-    peersEnd()
-    for violation in violations() { report.complaints.append(violation) }
+    let log = report.expectOrderlyEnd(of: sidecar)
+    world.stop()
+    for violation in world.violations { report.complaints.append(violation) }
     judge(&report, log)
-    if report.ok { removeFiles() } else { report.notes.append("the sidecar's configuration and log are in \(files)") }
+    if report.ok { sidecar.removeFiles() } else { report.notes.append("the sidecar's configuration and log are in \(sidecar.files)") }
   }
 }
 

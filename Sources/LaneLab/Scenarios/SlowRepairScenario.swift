@@ -45,15 +45,12 @@ struct SlowRepairScenario {
     report.expect(through.completed == all, "through the sidecar \(through.completed) of \(all) slow reads were completed")
     // Who leaves loses the connection with the next request; nobody else does.
     report.expect(resets.1 <= all, "\(resets.1) resets through the sidecar, where \(all) callers left a stream")
-    let ended = datanodes
-    sidecar.finish(
-      &report, peersEnd: { for datanode in ended { datanode.stop() } }, violations: { ended.flatMap(\.ledger.violations) }
-    ) { report, log in
-      report.judgeGate(log, options.sabotage)
-      let alerts = log.events["caller.slow-stream"] ?? 0
-      report.notes.append("alerts of a slow stream: \(alerts)")
-      report.expect(alerts > 0, "the sidecar's log has no alert of a slow stream")
+    var alerts = 0
+    report.judgeEnd(of: sidecar, peers: datanodes, options) { end, log in
+      alerts = log.events["caller.slow-stream"] ?? 0
+      end.expect(alerts > 0, "the sidecar's log has no alert of a slow stream")
     }
+    report.comparisons.append(.init(name: "alerts of a slow stream", key: "slowStreamAlerts", direct: 0, sidecar: alerts))
   }
 
   private func makeDatanodes() throws -> [ScriptedDatanode] {

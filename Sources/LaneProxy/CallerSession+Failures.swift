@@ -168,6 +168,13 @@ extension CallerSession {
       head.map { "\($0.header.opcode.name) for partition \($0.header.partitionID) extent \($0.header.extentID)" }
         ?? "the start of another request")
     record(&event)
+    if let head {
+      // The newer request ends here, too.
+      let operationClass = proxy.catalogue[head.header.opcode].operationClass
+      if !heldBegun { proxy.accounting.begin(operationClass) }
+      heldBegun = false
+      proxy.accounting.end(operationClass, .reset)
+    }
     fail(.callerDirtyReuse)
   }
 

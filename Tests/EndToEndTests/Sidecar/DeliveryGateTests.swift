@@ -79,7 +79,7 @@ import Testing
     #expect(line["observed"]?.contains("OpGetAppliedId") == true)
     #expect(eventually { peer.living == 0 })
     let accounting = try sidecar.stop()
-    #expect(accounting.started == 1 && accounting.reset == 1)
+    #expect(accounting.started == 2 && accounting.reset == 2)
   }
 
   /// A piece of a newer request says as much as the whole.
@@ -166,7 +166,7 @@ import Testing
     caller.send(Exemplar.request(0x10, reqID: 2, partition: 8))
     let found = caller.receiveToEnd()
     #expect(found.ending == .reset && found.bytes.count <= count)
-    #expect(try sidecar.stop().reset == 1)
+    #expect(try sidecar.stop().reset == 2)
   }
 
   @Test(arguments: [1, 57, 1000]) func piecesOnBothSides(_ piece: Int) throws {

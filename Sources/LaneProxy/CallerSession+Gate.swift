@@ -224,14 +224,7 @@ extension CallerSession {
     gateTimer?.disarm()
     isReleased = false
     isGateAsked = false
-    // With the next reply's first bytes the caller is woken once.
-    let tail = withheld.failed == nil && upstream?.takesTail(withheld.tail) ?? false ? withheld.tail.count : 0
-    var outcome = SendOutcome.sent
-    if tail > 0 {
-      gate.wrote(tail, as: .gated)
-    } else {
-      outcome = withheld.tail.withUnsafeBytes { transmit($0, as: .gated) }
-    }
+    let outcome = withheld.tail.withUnsafeBytes { transmit($0, as: .gated) }
     gate.tailWritten()
     waitEnded()
     ended(by: outcome)
@@ -245,7 +238,7 @@ extension CallerSession {
       updateTimer()
       closeIfIdle()
     } else {
-      upstream?.replyReleased(behind, tail: tail)
+      upstream?.replyReleased(behind)
     }
   }
 

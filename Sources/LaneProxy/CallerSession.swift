@@ -161,15 +161,14 @@ final class CallerSession: Connection {
   private static let laggingReadSize = 16 * 1024
 
   /// The one way by which bytes reach the caller; the gate keeps the books.
-  /// - Parameter counted: so many of them are in the books already.
-  func transmit(_ bytes: UnsafeRawBufferPointer, as handing: GateLedger.Handing, counted: Int = 0) -> SendOutcome {
-    gate.wrote(bytes.count - counted, as: handing)
+  func transmit(_ bytes: UnsafeRawBufferPointer, as handing: GateLedger.Handing) -> SendOutcome {
+    gate.wrote(bytes.count, as: handing)
     return send(bytes)
   }
 
   /// Hands on what passed the judge. False where the session has ended.
-  func deliver(_ bytes: UnsafeRawBufferPointer, from source: Upstream, counted: Int = 0) -> Bool {
-    switch transmit(bytes, as: source.operationClass.handing, counted: counted) {
+  func deliver(_ bytes: UnsafeRawBufferPointer, from source: Upstream) -> Bool {
+    switch transmit(bytes, as: source.operationClass.handing) {
     case .sent:
       source.readLimit = Reactor.readBufferSize
       return true

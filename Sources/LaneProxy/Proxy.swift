@@ -25,7 +25,6 @@ public final class Proxy {
   var stamps: StampGenerator
   /// What sees the callers' sockets; nil where the delivery gate does not work.
   private(set) var watch: CallerWatch?
-  let aheadBuffers = AheadBuffers()
   /// How operations began and ended.
   public internal(set) var accounting = Accounting()
   /// What the delivery gates did.

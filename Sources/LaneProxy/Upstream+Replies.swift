@@ -32,11 +32,10 @@ extension Upstream {
 
   /// Frames and judges. Bytes that pass are collected into one run and handed on together; a run ends where a reply fails,
   /// where the last operation is answered, and with the bytes.
-  /// - Parameter tail: how many bytes in front of these are the tail of the reply before, which goes out with them.
-  private func relay(_ bytes: UnsafeMutableRawBufferPointer, behind tail: Int = 0) {
+  private func relay(_ bytes: UnsafeMutableRawBufferPointer) {
     guard let session = owner else { return }
     var rest = bytes
-    var run = Run(start: bytes.baseAddress.map { $0 - tail }, tail: tail)
+    var run = Run(start: bytes.baseAddress)
     while true {
       switch framer.next(&rest) {
       case .needMore:
@@ -67,8 +66,6 @@ extension Upstream {
   /// Bytes that passed and were not handed on yet.
   private struct Run {
     var start: UnsafeMutableRawPointer?
-    /// The first so many of them are a tail that the gate's books have already.
-    var tail = 0
     /// Where the reply that is passing through begins, where that is among these bytes.
     var packet: UnsafeRawPointer?
   }
@@ -76,10 +73,8 @@ extension Upstream {
   /// Hands the run up to `end` to the caller. False where that ended the lease.
   private func hand(_ run: inout Run, _ end: UnsafeMutableRawPointer?, to session: CallerSession) -> Bool {
     guard let start = run.start, let end, end > start else { return true }
-    let tail = run.tail
     run.start = end
-    run.tail = 0
-    guard session.deliver(UnsafeRawBufferPointer(start: start, count: end - start), from: self, counted: tail) else { return false }
+    guard session.deliver(UnsafeRawBufferPointer(start: start, count: end - start), from: self) else { return false }
     session.settle()
     return true
   }
@@ -153,13 +148,7 @@ extension Upstream {
     if plan.isError { carriedError = true }
     if tailLength > 0 {
       guard let end = rest.baseAddress, hand(&run, keepTail(before: end, session), to: session) else { return false }
-      if rest.count > 0 {
-        session.withheld.behind = HeldBytes(copying: rest)
-        pauseReading()
-      } else if !plan.completes {
-        // The caller needs a while for what it was handed; the peer's next reply can come meanwhile.
-        readAhead()
-      }
+      if rest.count > 0 { session.withheld.behind = HeldBytes(copying: rest) }
       session.withhold()
       return false
     }
@@ -208,34 +197,8 @@ extension Upstream {
     return end - here
   }
 
-  /// Reads the next reply, or the start of it, while the tail of the last one is kept back. Nothing of it is judged yet.
-  func readAhead() {
-    guard let session = owner, session.withheld.behind == nil, let buffer = ahead ?? peer.proxy.aheadBuffers.take() else {
-      return pauseReading()
-    }
-    ahead = buffer
-    let wanted = min(expectedLength, AheadBuffers.capacity) - aheadCount
-    guard wanted > 0 else { return pauseReading() }
-    switch read(into: UnsafeMutableRawBufferPointer(start: buffer + AheadBuffers.headroom + aheadCount, count: wanted)) {
-    case .bytes(let count):
-      aheadCount += count
-      if count == wanted { pauseReading() } else { resumeReading() }
-    case .wouldBlock: resumeReading()
-    // Found again by the next read.
-    case .end, .failed: pauseReading()
-    }
-  }
-
-  /// Puts the tail in front of what was read ahead, to be sent with it. False where it must be sent alone.
-  func takesTail(_ tail: [UInt8]) -> Bool {
-    guard aheadCount > 0, tail.count <= AheadBuffers.headroom, let ahead else { return false }
-    (ahead + AheadBuffers.headroom - tail.count).copyMemory(from: tail, byteCount: tail.count)
-    return true
-  }
-
   /// The gate has let the caller complete the reply; `behind` is what was read after it.
-  /// - Parameter tail: how many bytes of its tail stand in front of what was read ahead.
-  func replyReleased(_ behind: consuming HeldBytes?, tail: Int) {
+  func replyReleased(_ behind: consuming HeldBytes?) {
     guard let session = owner, let index = session.exchanges.index(ofStamp: current) else { return }
     tailLength = 0
     partlyDelivered = false
@@ -248,13 +211,10 @@ extension Upstream {
       if let pieces { conclude(exchange, pieces.bytes, session) } else { session.release(because: nil) }
     } else if let pieces {
       relay(pieces.bytes)
-    } else if let ahead, aheadCount > 0 {
-      let count = aheadCount
-      aheadCount = 0
-      relay(UnsafeMutableRawBufferPointer(start: ahead + AheadBuffers.headroom, count: count), behind: tail)
+    } else {
+      // Most often the next reply is there by now: to ask the kernel is cheaper than to be told by it.
+      receive()
     }
-    // To ask the kernel for more is cheaper than to be told by it; and an end that was seen while reading ahead is found here.
-    if isOpen, let owner, !owner.isWithholding, owner.pendingBytes == 0 { receive() }
     if isOpen, let owner, !owner.isWithholding, owner.pendingBytes == 0 { resumeReading() }
     session.repliesHandled()
   }

@@ -30,9 +30,6 @@ final class Upstream: Connection {
   var tailLength = 0
   /// The length of the last packet that was gated, bytes: the next one's is often the same.
   var expectedLength = HeaderView.fixedLength + 128 * 1024
-  /// What was read of the replies behind a tail that the gate keeps back.
-  var ahead: UnsafeMutableRawPointer?
-  var aheadCount = 0
   /// The most bytes to read at a time: fewer for a caller that lags, so that each pause is short.
   var readLimit = Reactor.readBufferSize
   private var closesWhenSent = false
@@ -51,15 +48,11 @@ final class Upstream: Connection {
     pendingLimit = settings.pendingOutput + Reactor.readBufferSize + Reactor.readHeadroom
   }
 
-  deinit {
-    if let ahead { peer.proxy.aheadBuffers.give(ahead) }
-  }
-
   /// What the release gate asks.
   func releaseFacts(lookAtSocket: Bool) -> ReleaseFacts {
     var facts = ReleaseFacts()
     facts.requestIncomplete = pendingBytes > 0
-    facts.buffered = framer.isInsidePacket || carried.count > 0 || aheadCount > 0
+    facts.buffered = framer.isInsidePacket || carried.count > 0
     facts.carriedError = carriedError
     facts.singleUse = operationClass == .repairStream || operationClass == .other
     facts.age = reactor.now &- openedAt
@@ -98,10 +91,7 @@ final class Upstream: Connection {
 
   override func readable() {
     // Nothing is handed over before the gate knows the caller, or behind a tail that it keeps back.
-    if let owner, operationClass == .repairStream {
-      if owner.isWithholding { return readAhead() }
-      if owner.isPinning { return pauseReading() }
-    }
+    if let owner, operationClass == .repairStream, owner.isPinning || owner.isWithholding { return pauseReading() }
     receive()
   }
 

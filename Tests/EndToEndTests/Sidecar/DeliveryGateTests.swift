@@ -200,6 +200,41 @@ import Testing
     #expect(try sidecar.stop().delivered == 1)
   }
 
+  /// 17's server sends one reply more than any requester reads (PROTOCOL.md section 2): with the last block, or while that is held.
+  @Test(arguments: [false, true]) func theReplyTooManyIsSwallowed(_ later: Bool) throws {
+    let isHeld = Shared(false)
+    let peer = try ScriptedPeer { socket, _ in
+      while let request = socket.receiveRequest() {
+        guard request.header.opcode.rawValue == 0x17 else {
+          socket.send(Exemplar.reply(to: request))
+          continue
+        }
+        let last = Exemplar.reply(to: request).bytes
+        if later {
+          socket.send(last)
+          _ = eventually { isHeld.now }
+          socket.send(request.mutated().bytes)
+        } else {
+          socket.send(last + request.mutated().bytes)
+        }
+      }
+    }
+    let sidecar = try Sidecar(peers: [peer.port])
+    let caller = try StreamSocket(port: sidecar.port)
+    let request = Exemplar.request(0x17, reqID: 1, partition: 7)
+    let right = Exemplar.reply(to: request)
+    caller.send(request)
+    #expect(Self.settled(caller, atLeast: right.bytes.count - 1) == right.bytes.count - 1)
+    isHeld.withLock { $0 = true }
+    #expect(Self.settled(caller, atLeast: 1) == right.bytes.count - 1)
+    #expect(caller.receivePacket() == right)
+    #expect(!caller.isReadable(within: 50))
+    let next = Exemplar.request(0x10, reqID: 2, partition: 8)
+    #expect(caller.ask(next) == Exemplar.reply(to: next))
+    #expect(sidecar.log("reply.unsolicited").isEmpty)
+    #expect(try sidecar.stop().delivered == 2)
+  }
+
   @Test func aCallerThatShutsItsSendingSideIsServed() throws {
     let peer = try Self.blocksPeer(1000)
     let sidecar = try Sidecar(peers: [peer.port])

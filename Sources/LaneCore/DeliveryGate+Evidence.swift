@@ -16,7 +16,7 @@ extension DeliveryGate {
     case blind(Blindness)
   }
 
-  func weigh(_ answer: Answer, withCounters: Bool, _ wait: inout Wait, own: some OwnSocket, now: UInt64) -> Verdict {
+  func weigh(_ answer: Answer, _ question: Question, _ wait: inout Wait, own: some OwnSocket, now: UInt64) -> Verdict {
     switch answer {
     case .failed:
       // A kernel short of memory fails once; a policy loaded behind our back fails for ever, and the caller waits meanwhile.
@@ -28,12 +28,16 @@ extension DeliveryGate {
       return .noEvidence
     case .observed(let look):
       wait.failingSince = nil
-      return weigh(look, withCounters: withCounters, &wait, own: own, now: now)
+      return weigh(look, question, &wait, own: own, now: now)
+    case .observedTwice(let first, let second):
+      wait.failingSince = nil
+      let verdict = weigh(first, question, &wait, own: own, now: now)
+      return verdict == .lookAtOnce ? weigh(second, question, &wait, own: own, now: now) : verdict
     }
   }
 
   private func weigh(
-    _ look: Observation, withCounters: Bool, _ wait: inout Wait, own: some OwnSocket, now: UInt64
+    _ look: Observation, _ question: Question, _ wait: inout Wait, own: some OwnSocket, now: UInt64
   ) -> Verdict {
     // A kernel may answer a look-up with another socket than was meant: a listener, a successor that reuses the port. That one's
     // empty queue says nothing about what this caller has read.
@@ -44,8 +48,10 @@ extension DeliveryGate {
     guard look.isEstablished else { return .noEvidence }
     if mutations.contains(.receiveQueueAlone) { return look.receiveQueue == 0 ? .release : .lookAgain }
 
-    guard withCounters else { return weighLook(look, &wait, own: own) }
+    guard question == .counters else { return weighLook(look, &wait, own: own) }
     guard let counters = look.counters else { return .blind(.shortInfo) }
+    // What an earlier answer has shown need not be shown again.
+    if wait.begun { return noNewerRequest(look, counters, wait, hadBegun: true) }
 
     // Q1: the bytes have arrived. Until then they may be on their way, or in the socket's backlog, which `rqueue` does not count:
     // an empty queue would then be the queue of a caller that has not read, and may have left. Equal, not at least: where a FIN
@@ -65,15 +71,14 @@ extension DeliveryGate {
     // Q2: the caller has taken every byte that has arrived. It reads with exact lengths and the tail is missing, so it is inside
     // the read that the tail ends. Which operation it reads for, the counters below tell.
     guard look.receiveQueue == 0 else { return .lookAgain }
-    let wasEmptyBefore = wait.seenEmpty
-    wait.seenEmpty = true
-    return noNewerRequest(look, counters, wait, wasEmptyBefore: wasEmptyBefore)
+    wait.begun = true
+    return noNewerRequest(look, counters, wait, hadBegun: false)
   }
 
-  /// The caller has read everything. Has it written a request that we have not read? If so it wrote it before it read, and reads
-  /// for the newer operation. If not, it cannot write one any more: it is in a read that ends with the tail, or with an error,
-  /// on which it closes. Counters that disagree only withhold: they drift, and a caller must not be reset for that.
-  private func noNewerRequest(_ look: Observation, _ counters: Counters, _ wait: Wait, wasEmptyBefore: Bool) -> Verdict {
+  /// The caller is inside the read of this reply. Has it written a request that we have not read? If so it wrote it before it read,
+  /// and reads for the newer operation. If not, it cannot write one any more: it is in a read that ends with the tail, or with an
+  /// error, on which it closes. Counters that disagree only withhold: they drift, and a caller must not be reset for that.
+  private func noNewerRequest(_ look: Observation, _ counters: Counters, _ wait: Wait, hadBegun: Bool) -> Verdict {
     // A: what the application has written, by what was sent. Of one instant, after `rqueue`. It never falls short of the truth
     // unless a retransmission failed for want of memory: that counts as retransmitted and not as sent, and exactly one request
     // can be missing from the sum for ever after. So with retransmissions A is no evidence.
@@ -82,7 +87,7 @@ extension DeliveryGate {
     // B: the same by what was acknowledged; the SYN counts as one. It never drifts, and an acknowledgement between the readings
     // of its two parts makes it too large, which only withholds. But `wqueue` has no lock and no order with the `rqueue` beside
     // it: it may be from before a request that the caller wrote before it read the queue empty. So B of this answer does not
-    // do alone; B of an answer to a later query, after the queue was seen empty, does.
+    // do alone; B of an answer to a later query, after the caller was seen to read, does.
     let written = counters.bytesAcked &+ UInt64(look.sendQueue) &- 1
 
     if mutations.contains(.onlyGreater) {
@@ -92,7 +97,7 @@ extension DeliveryGate {
     if mutations.contains(.dropB) { return sent == wait.read ? .release : .lookAgain }
 
     guard written == wait.read else { return .lookAgain }
-    if wasEmptyBefore || mutations.contains(.dropA) { return .release }
+    if hadBegun || mutations.contains(.dropA) { return .release }
     let sentIsEvidence = counters.bytesRetransmitted == 0 || mutations.contains(.trustRetransmitted)
     return sentIsEvidence && sent == wait.read ? .release : .askAtOnce
   }

@@ -28,15 +28,21 @@ public struct DeliveryGate: Sendable {
     let since: UInt64
     // Answers to queries before this one say nothing about this reply.
     let firstQuery: UInt64
+    // How much of W the caller's TCP is known to have received in order, as of before the last question.
+    var acknowledged: UInt64 = 0
+    // The counters have shown that all of W has arrived.
     var arrived = false
-    var seenEmpty = false
+    // An earlier answer showed the caller inside the read of this reply.
+    var begun = false
+    // It had read all that there was by then.
+    var starved = false
     var alerted = false
     var nextLook: UInt64
     var nextHasCounters = false
     // No question was asked about this reply yet.
     var isUnasked = true
-    // A look came before the caller had read.
-    var missed = false
+    // Looks that came before the caller had begun.
+    var misses = 0
     // A mutant's only.
     var receivedEarly: UInt64?
     // Since when acknowledged bytes have been missing; since when queries have failed.
@@ -50,7 +56,7 @@ public struct DeliveryGate: Sendable {
   /// The caller's socket, as the first look-up found it: later queries ask for this one only.
   public internal(set) var cookie: UInt64 = 0
   // At most one query is outstanding: a second would wait for the same lock.
-  var outstanding: (number: UInt64, withCounters: Bool)?
+  var outstanding: (number: UInt64, question: Question)?
   private var queries: UInt64 = 0
   // No query with counters before this time; 0 where the last one was quick.
   private var countersNotBefore: UInt64 = 0
@@ -60,8 +66,8 @@ public struct DeliveryGate: Sendable {
   private var pace = LookPace()
   // The last reply was read before it was acknowledged.
   private var acknowledgesLate = false
-  // W at the end of the last reply.
-  private var replyStart: UInt64 = 0
+  // W where the reply that is withheld, or is being handed over, begins.
+  private(set) var replyStart: UInt64 = 0
 
   /// A gate for a connection just accepted.
   public init(limits: GateLimits = GateLimits()) { self.init(limits: limits, mutations: []) }
@@ -128,7 +134,7 @@ public struct DeliveryGate: Sendable {
   public mutating func accepted(_ answer: Answer, ownCookie: UInt64) -> Action {
     guard case .unseen = state else { return .none }
     switch answer {
-    case .observed(let look):
+    case .observed(let look), .observedTwice(_, let look):
       guard look.tupleMatches else { return goBlind(.notFound) }
       guard look.cookie != ownCookie else { return goBlind(.ownSocket) }
       if look.hasULP, !mutations.contains(.ignoreULP) { return goBlind(.upperLayer) }
@@ -148,13 +154,14 @@ public struct DeliveryGate: Sendable {
 
   /// Bytes were given to the kernel for the caller.
   public mutating func wrote(_ count: Int, as handing: GateLedger.Handing) {
+    if handing == .gated, !ledger.isGatedOpen, !mutations.contains(.startAtLastTail) { replyStart = ledger.written }
     ledger.wrote(count, as: handing == .gated && !isGating ? .ungated : handing)
   }
 
   /// The last byte of a gated reply was written, after `release`.
   public mutating func tailWritten() {
     ledger.released()
-    replyStart = ledger.written
+    if mutations.contains(.startAtLastTail) { replyStart = ledger.written }
   }
 
   /// The last byte of a single, ungated reply was written.
@@ -216,20 +223,20 @@ public struct DeliveryGate: Sendable {
   ) -> Action {
     guard let asked = outstanding, asked.number == query.number else { return .none }
     outstanding = nil
-    if asked.withCounters {
+    if asked.question == .counters {
       // As long a pause as makes the wait for the lock the exception, up to a second.
       let pause = min(1_000_000_000, max(limits.pollMaximum, took > .max / 10 ? .max : took * 10))
       countersNotBefore = took > limits.slowQuery ? now &+ pause : 0
     }
     guard case .waiting(var wait) = state else { return .none }
     guard query.number >= wait.firstQuery else { return begin(wait, own: own, now: now) }
-    let (hadArrived, wasEmpty) = (wait.arrived, wait.seenEmpty)
-    let verdict = weigh(answer, withCounters: asked.withCounters, &wait, own: own, now: now)
-    if looksSuffice, !hadArrived, wait.arrived { acknowledgesLate = asked.withCounters }
-    if !wasEmpty, wait.seenEmpty, !isSmall { pace.emptied(after: now &- wait.since, missed: wait.missed) }
+    let (hadArrived, hadBegun) = (wait.arrived, wait.begun)
+    let verdict = weigh(answer, asked.question, &wait, own: own, now: now)
+    if looksSuffice, !hadArrived, !hadBegun, wait.arrived || wait.begun { acknowledgesLate = asked.question == .counters }
+    if !hadBegun, wait.begun { pace.begun(after: now &- wait.since, missed: wait.misses > 0, starved: wait.starved) }
     switch verdict {
     case .release:
-      if asked.withCounters, !looksSuffice { looksSuffice = agrees(wait, own) }
+      if asked.question == .counters, !looksSuffice { looksSuffice = agrees(wait, own) }
       state = .open
       return .release
     case .blind(let reason):
@@ -238,9 +245,11 @@ public struct DeliveryGate: Sendable {
       state = .waiting(wait)
       return askForCounters(wait, now: now)
     case .lookAtOnce:
-      return look(wait, own: own)
+      return look(wait, own: own, now: now)
     case .lookAgain:
-      wait.missed = true
+      wait.misses += 1
+      // To look again costs less than to sleep and to be woken for it, and a caller that is about to begin need not wait for that.
+      if looksSuffice, asked.question != .counters, wait.misses < LookPace.looksAtOnce { return look(wait, own: own, now: now) }
       return lookAgain(wait, step: step(wait, now), now: now)
     case .noEvidence:
       // The socket's own events tell what became of the caller; these looks only keep the limits.
@@ -266,48 +275,47 @@ public struct DeliveryGate: Sendable {
       return .slowStream(wakeAt: wakeTime(wait, now: now))
     }
     if outstanding != nil || now < wait.nextLook { return .wake(at: wakeTime(wait, now: now)) }
-    guard wait.nextHasCounters else { return look(wait, own: own) }
+    guard wait.nextHasCounters else { return look(wait, own: own, now: now) }
     wait.nextHasCounters = false
     state = .waiting(wait)
-    return ask(withCounters: true)
+    return ask(.counters)
   }
 
   // MARK: Steps
 
-  /// Reading so few bytes takes no time worth waiting for.
-  private var isSmall: Bool { ledger.written &- replyStart < LookPace.smallReply }
-
   /// The first question about a reply.
   private mutating func begin(_ wait: Wait, own: some OwnSocket, now: UInt64) -> Action {
     // Q1, at once. Where the last query waited for the caller's lock, the one that takes no lock comes first.
-    if !looksSuffice { return ask(withCounters: countersNotBefore == 0 && !mutations.contains(.receiveQueueAlone)) }
-    let pause = isSmall ? 0 : pace.firstLook
-    return pause < limits.pollMinimum ? look(wait, own: own) : lookAgain(wait, step: pause, now: now)
+    if !looksSuffice { return ask(countersNotBefore == 0 && !mutations.contains(.receiveQueueAlone) ? .counters : .look) }
+    let pause = pace.firstLook
+    return pause < limits.pollMinimum ? look(wait, own: own, now: now) : lookAgain(wait, step: pause, now: now)
   }
 
   /// A look, with what our own socket knows before it.
-  private mutating func look(_ wait: Wait, own: some OwnSocket) -> Action {
+  private mutating func look(_ wait: Wait, own: some OwnSocket, now: UInt64) -> Action {
     var wait = wait
-    if looksSuffice, !wait.arrived, hasArrived(wait, own) {
-      wait.arrived = true
-      acknowledgesLate = false
-    }
+    if looksSuffice, !wait.begun { wait.acknowledged = arrivedBytes(wait, own) }
     // A caller that acknowledges late is asked for its counters first, as a look would only lead there.
     let first = wait.isUnasked
     wait.isUnasked = false
     state = .waiting(wait)
-    return ask(withCounters: first && looksSuffice && acknowledgesLate && !wait.arrived && countersNotBefore == 0)
+    guard looksSuffice else { return ask(.look) }
+    if first, acknowledgesLate, wait.acknowledged < begunMark(wait), countersNotBefore == 0 { return ask(.counters) }
+    // A second look is of use only where the first one finds what it looks for: not when it follows a miss at once, and hardly
+    // where the caller has been away for long.
+    let isHopeful = !wait.begun && (wait.misses == 0 || wait.misses >= LookPace.looksAtOnce) && now &- wait.since < LookPace.longest
+    return ask(isHopeful ? .twoLooks : .look)
   }
 
-  private mutating func ask(withCounters: Bool) -> Action {
+  private mutating func ask(_ question: Question) -> Action {
     let number = queries
     queries &+= 1
-    outstanding = (number, withCounters)
-    return .query(QueryID(number: number), withCounters: withCounters)
+    outstanding = (number, question)
+    return .query(QueryID(number: number), question)
   }
 
   private mutating func askForCounters(_ wait: Wait, now: UInt64) -> Action {
-    guard now < countersNotBefore else { return ask(withCounters: true) }
+    guard now < countersNotBefore else { return ask(.counters) }
     // Until then looks may do.
     if looksSuffice { return lookAgain(wait, step: min(countersNotBefore - now, step(wait, now)), now: now) }
     var wait = wait
@@ -322,9 +330,9 @@ public struct DeliveryGate: Sendable {
     return .wake(at: wakeTime(wait, now: now))
   }
 
-  /// An eighth of the time that has passed: at most so much is added to what the caller takes.
+  /// A quarter of the time that has passed: at most so much is added to what the caller takes, less what it needs to copy the reply.
   private func step(_ wait: Wait, _ now: UInt64) -> UInt64 {
-    min(limits.pollMaximum, max(limits.pollMinimum, (now &- wait.since) / 8))
+    min(limits.pollMaximum, max(limits.pollMinimum, (now &- wait.since) / 4))
   }
 
   private func wakeTime(_ wait: Wait, now: UInt64) -> UInt64 {

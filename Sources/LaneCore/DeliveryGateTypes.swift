@@ -74,10 +74,22 @@ extension DeliveryGate {
     }
   }
 
+  /// What is asked of the kernel about the caller's socket.
+  public enum Question: Equatable, Sendable {
+    /// State and queues. No lock of the socket is taken: the reactor's own thread may ask.
+    case look
+    /// The same twice in one system call, the second look after the first: answered by `observedTwice`.
+    case twoLooks
+    /// `INET_DIAG_INFO` as well. It waits for the socket's lock and so can block: off the reactor's thread.
+    case counters
+  }
+
   /// What came of a query.
   public enum Answer: Equatable, Sendable {
     /// The kernel described a socket.
     case observed(Observation)
+    /// It did so twice: every number of the second is of a later instant than any of the first.
+    case observedTwice(Observation, Observation)
     /// No socket has the caller's tuple.
     case notFound
     /// The query itself failed.
@@ -119,9 +131,9 @@ extension DeliveryGate {
   public enum Action: Equatable, Sendable {
     /// Nothing.
     case none
-    /// Ask the kernel about the caller's socket; with counters (`INET_DIAG_INFO`) off the reactor's thread, since that can block.
-    /// The answer goes to `answer(to:_:took:own:now:)`; meanwhile the timer is due at `deadline` only.
-    case query(QueryID, withCounters: Bool)
+    /// Ask the kernel about the caller's socket. The answer goes to `answer(to:_:took:own:now:)`; meanwhile the timer is due at
+    /// `deadline` only.
+    case query(QueryID, Question)
     /// Call `timer(now:)` at that time; it replaces any earlier timer.
     case wake(at: UInt64)
     /// Write the tail, and report its bytes to `wrote(_:as:)`.
@@ -169,9 +181,9 @@ package struct GateMutations: OptionSet, Sendable {
   package static let ignoreULP = GateMutations(rawValue: 1 << 11)
   /// The tail is the last byte, whatever header the reader has in mind.
   package static let oneByteTail = GateMutations(rawValue: 1 << 12)
-  /// L1 is taken for granted.
+  /// L1 is taken for granted: what was written has arrived.
   package static let dropAcknowledged = GateMutations(rawValue: 1 << 13)
-  /// L1 is read after the look that finds the queue empty.
+  /// L1 is read after the look.
   package static let acknowledgedAfterLook = GateMutations(rawValue: 1 << 14)
   /// One look serves as L2 and as L3.
   package static let mergeLooks = GateMutations(rawValue: 1 << 15)
@@ -185,4 +197,8 @@ package struct GateMutations: OptionSet, Sendable {
   package static let emptyForReceived = GateMutations(rawValue: 1 << 19)
   /// Looks will do for the first reply, too.
   package static let looksUnproved = GateMutations(rawValue: 1 << 20)
+  /// L2 asks for what came before the reply only, and for nothing of the reply itself.
+  package static let headerUnread = GateMutations(rawValue: 1 << 21)
+  /// L2 counts from the end of the last gated reply, whatever was handed over since.
+  package static let startAtLastTail = GateMutations(rawValue: 1 << 22)
 }

@@ -17,7 +17,7 @@ public struct GateLedger: Equatable, Sendable {
   /// R: all bytes ever read from the caller.
   public private(set) var read: UInt64 = 0
   // Bytes of a gated reply that was not released.
-  private var gatedOpen = false
+  private(set) var isGatedOpen = false
   // Bytes of a single reply that is not whole, or whose reading no later request has proved.
   private var singleOpen = false
   private var singleWhole = false
@@ -32,7 +32,7 @@ public struct GateLedger: Equatable, Sendable {
     guard count > 0 else { return }
     written &+= UInt64(count)
     switch handing {
-    case .gated: gatedOpen = true
+    case .gated: isGatedOpen = true
     case .single:
       singleOpen = true
       singleWhole = false
@@ -45,7 +45,7 @@ public struct GateLedger: Equatable, Sendable {
 
   /// The gated reply was released, and its tail written. At the release the caller had read all but the tail, and was inside
   /// the read that the tail ends: nothing of this reply can be left for another operation.
-  public mutating func released() { gatedOpen = false }
+  public mutating func released() { isGatedOpen = false }
 
   /// Bytes were read from the caller.
   public mutating func read(_ count: Int) {
@@ -60,10 +60,10 @@ public struct GateLedger: Equatable, Sendable {
 
   /// What was handed over unproved stays so: the caller is not visible any more.
   mutating func giveUpProof() {
-    if gatedOpen { unprovable = true }
-    gatedOpen = false
+    if isGatedOpen { unprovable = true }
+    isGatedOpen = false
   }
 
   /// Whether nothing that was written can lie unread: the unfinished operation may be cancelled and the newer one served.
-  public var mayCancel: Bool { !gatedOpen && !singleOpen && !unprovable }
+  public var mayCancel: Bool { !isGatedOpen && !singleOpen && !unprovable }
 }

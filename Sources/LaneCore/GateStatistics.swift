@@ -24,9 +24,13 @@ public struct GateStatistics: Sendable {
   /// Nothing counted.
   public init() {}
 
-  /// A query was sent.
-  public mutating func asked(withCounters: Bool) {
-    if withCounters { queriesWithCounters &+= 1 } else { queriesWithoutCounters &+= 1 }
+  /// A query was sent; two looks are two queries.
+  public mutating func asked(_ question: DeliveryGate.Question) {
+    switch question {
+    case .look: queriesWithoutCounters &+= 1
+    case .twoLooks: queriesWithoutCounters &+= 2
+    case .counters: queriesWithCounters &+= 1
+    }
   }
 
   /// A caller's connection is reset.

@@ -12,8 +12,16 @@ struct WithheldReply: ~Copyable {
   var isWhole = false
   /// The operation that our own error reply answers; nil where the reply is the peer's.
   var failed: Exchange?
-  /// What the upstream sent behind it.
+  /// What was read behind it in the same read.
   var behind: HeldBytes?
+  /// What was read behind it while it waited.
+  var ahead: ReadAhead?
+
+  /// Something was read behind it.
+  var hasMore: Bool {
+    if behind != nil { return true }
+    return ahead != nil
+  }
 
   /// Forgets the reply; the tail's memory stays for the next one.
   mutating func clear() {
@@ -22,6 +30,7 @@ struct WithheldReply: ~Copyable {
     isWhole = false
     failed = nil
     behind = nil
+    ahead = nil
   }
 }
 
@@ -131,6 +140,8 @@ extension CallerSession {
         deliverFront()
       } else if !isGateAsked, pendingBytes == 0 {
         isGateAsked = true
+        // The caller needs a while to get to this reply, which is as well spent on the next one.
+        upstream?.readAhead()
         obey(gate.withheld(own: self, now: Reactor.clock()))
       } else {
         return
@@ -140,30 +151,33 @@ extension CallerSession {
 
   private func obey(_ first: DeliveryGate.Action) {
     var action = first
+    var byLooks = false
     while isOpen {
       switch action {
       case .none, .cancel: return
-      case .query(let query, withCounters: false):
-        proxy.gateStatistics.asked(withCounters: false)
-        let start = Reactor.clock()
-        let answer = proxy.watch?.look(at: tuple, pinned: gate.cookie) ?? .failed
-        let now = Reactor.clock()
-        action = gate.answer(to: query, answer, took: now &- start, own: self, now: now)
-      case .query(let query, withCounters: true):
+      case .query(let query, .counters):
         guard proxy.watch?.ask(number, about: tuple, pinned: gate.cookie) ?? false else {
           action = gate.answer(to: query, .failed, took: 0, own: self, now: Reactor.clock())
           continue
         }
-        proxy.gateStatistics.asked(withCounters: true)
+        proxy.gateStatistics.asked(.counters)
         outstandingQuery = query
         if let deadline = gate.deadline { armGate(at: deadline) }
         return
+      case .query(let query, let question):
+        proxy.gateStatistics.asked(question)
+        let start = Reactor.clock()
+        let answer = proxy.watch?.look(at: tuple, pinned: gate.cookie, twice: question == .twoLooks) ?? .failed
+        let now = Reactor.clock()
+        action = gate.answer(to: query, answer, took: now &- start, own: self, now: now)
+        byLooks = true
       case .wake(let time):
         armGate(at: time)
         return
       case .release:
-        // A newer request that can be read was not seen by the gate: its bytes will be read next, and end the session.
-        if peek() == .readable { return resumeReading() }
+        // A newer request that can be read was not seen by the gate: its bytes will be read next, and end the session. Looks end
+        // with a count of what our socket has received, which tells as much.
+        if !byLooks, peek() == .readable { return resumeReading() }
         proxy.gateStatistics.releases &+= 1
         isReleased = true
         return
@@ -224,22 +238,41 @@ extension CallerSession {
     gateTimer?.disarm()
     isReleased = false
     isGateAsked = false
-    let outcome = withheld.tail.withUnsafeBytes { transmit($0, as: .gated) }
-    gate.tailWritten()
     waitEnded()
-    ended(by: outcome)
-    guard isOpen else { return }
-    lastProgress = reactor.now
     let behind = withheld.behind.take()
+    let ahead = withheld.ahead.take()
     let failed = withheld.failed
+    // Where the next reply can be read at once, its first bytes take the tail along: one send, and one awakening of the caller.
+    if failed == nil, behind == nil, let upstream, upstream.nextMayFollow, owed.take(withheld.tail) {
+      gate.wrote(owed.count, as: .gated)
+    } else {
+      ended(by: withheld.tail.withUnsafeBytes { transmit($0, as: .gated) })
+    }
+    gate.tailWritten()
+    guard isOpen else { return }
     withheld.clear()
+    lastProgress = reactor.now
     if let failed {
       finished(failed, .errorReply)
       updateTimer()
       closeIfIdle()
     } else {
-      upstream?.replyReleased(behind)
+      upstream?.replyReleased(behind, ahead)
     }
+  }
+
+  /// The released tail goes out on its own: nothing follows it at once.
+  func sendOwed() {
+    guard owed.count > 0, isOpen else { return }
+    ended(by: withUnsafeTemporaryAllocation(byteCount: OwedTail.capacity, alignment: 8) { send(owed.drain(into: $0)) })
+  }
+
+  /// Puts the released tail in front of what was read behind it. `start` has `OwedTail.capacity` bytes of memory in front.
+  func putOwed(before start: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard owed.count > 0, let start else { return start }
+    let room = UnsafeMutableRawBufferPointer(start: start - owed.count, count: owed.count)
+    leading = owed.count
+    return UnsafeMutableRawPointer(mutating: owed.drain(into: room).baseAddress)
   }
 
   /// What was withheld has gone out, or never will.

@@ -58,6 +58,10 @@ final class CallerSession: Connection {
   let tuple: SocketTuple
   /// The reply whose tail the gate keeps back.
   var withheld = WithheldReply()
+  /// A tail that was set free and waits, within one turn, for the next reply to take it along.
+  var owed = OwedTail()
+  /// So many bytes of the next hand-over are such a tail.
+  var leading = 0
   /// The gate was told of it.
   var isGateAsked = false
   /// The gate has set it free.
@@ -162,7 +166,10 @@ final class CallerSession: Connection {
 
   /// The one way by which bytes reach the caller; the gate keeps the books.
   func transmit(_ bytes: UnsafeRawBufferPointer, as handing: GateLedger.Handing) -> SendOutcome {
-    gate.wrote(bytes.count, as: handing)
+    if owed.count > 0 { sendOwed() }
+    // A tail that leads was counted when it was set free.
+    gate.wrote(bytes.count - leading, as: handing)
+    leading = 0
     return send(bytes)
   }
 

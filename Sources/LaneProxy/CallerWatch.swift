@@ -17,9 +17,11 @@ final class CallerWatch {
   }
 
   /// State and queues, at once: the kernel takes no lock for them.
-  func look(at tuple: SocketTuple, pinned: UInt64) -> DeliveryGate.Answer {
+  func look(at tuple: SocketTuple, pinned: UInt64, twice: Bool) -> DeliveryGate.Answer {
     do throws(DiagnosticsFailure) {
-      return DeliveryGate.Answer(.success(try diagnostics.queues(of: tuple, pinned: pinned)))
+      guard twice else { return DeliveryGate.Answer(.success(try diagnostics.queues(of: tuple, pinned: pinned))) }
+      let (first, second) = try diagnostics.queuesTwice(of: tuple, pinned: pinned)
+      return .observedTwice(DeliveryGate.Observation(first), DeliveryGate.Observation(second))
     } catch {
       return DeliveryGate.Answer(.failure(error))
     }

@@ -4,7 +4,7 @@ internal import LinuxIO
 /// The start of a packet's head that one read ended with, kept until the next read, in front of whose bytes it is put.
 struct CarriedBytes: ~Copyable {
   // Longer than any incomplete head; the reactor's headroom takes it.
-  private static let capacity = 96
+  static let capacity = 96
   private let storage = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 8)
   private(set) var count = 0
 

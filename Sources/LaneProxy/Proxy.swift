@@ -29,6 +29,7 @@ public final class Proxy {
   public internal(set) var accounting = Accounting()
   /// What the delivery gates did.
   public internal(set) var gateStatistics = GateStatistics()
+  let readAheadPool = ReadAheadPool()
   private(set) var listeners: [Listener] = []
   private(set) var peers: [Endpoint: Peer] = [:]
   private(set) var sessions: [Int: CallerSession] = [:]

@@ -5,6 +5,7 @@ internal import LinuxIO
 extension Upstream {
   /// Reads once, judges what came, and hands on what passes.
   func receive() {
+    if let outcome = endedAhead { return ended(outcome) }
     let buffer = UnsafeMutableRawBufferPointer(rebasing: reactor.readBuffer[..<min(readLimit, gatedReadLimit)])
     switch read(into: buffer) {
     case .bytes(let count):
@@ -13,9 +14,39 @@ extension Upstream {
       guard let session = owner else { return unsolicited(bytes) }
       relay(bytes)
       session.repliesHandled()
-    case .wouldBlock: break
+    case .wouldBlock: owner?.sendOwed()
+    case .end: ended(.end)
+    case .failed: ended(.failed)
+    }
+  }
+
+  /// How reading can end.
+  enum ReadEnd {
+    case end, failed
+  }
+
+  private func ended(_ outcome: ReadEnd) {
+    owner?.sendOwed()
+    switch outcome {
     case .end: lost(framer.isInsidePacket || carried.count > 0 ? .upstreamTruncated : .upstreamClosed)
     case .failed: lost(.upstreamReset)
+    }
+  }
+
+  /// Reads up to one reply while the tail of the one before it is withheld. It is looked at when that one is released.
+  func readAhead() {
+    guard let owner, owner.withheld.failed == nil, !owner.withheld.hasMore, nextMayFollow, endedAhead == nil,
+      var ahead = peer.proxy.readAheadPool.take()
+    else { return }
+    let room = UnsafeMutableRawBufferPointer(rebasing: ahead.room[..<min(ahead.room.count, readLimit, gatedReadLimit)])
+    switch read(into: room) {
+    case .bytes(let count):
+      lastReadWasFull = count == room.count
+      ahead.count = count
+      owner.withheld.ahead = consume ahead
+    case .wouldBlock: break
+    case .end: endedAhead = .end
+    case .failed: endedAhead = .failed
     }
   }
 
@@ -35,7 +66,7 @@ extension Upstream {
   private func relay(_ bytes: UnsafeMutableRawBufferPointer) {
     guard let session = owner else { return }
     var rest = bytes
-    var run = Run(start: bytes.baseAddress)
+    var run = Run(start: session.putOwed(before: bytes.baseAddress))
     while true {
       switch framer.next(&rest) {
       case .needMore:
@@ -197,8 +228,11 @@ extension Upstream {
     return end - here
   }
 
-  /// The gate has let the caller complete the reply; `behind` is what was read after it.
-  func replyReleased(_ behind: consuming HeldBytes?) {
+  /// The reply that passes through is not the last one of its operation: what is read next is most often the next one.
+  var nextMayFollow: Bool { isOpen && !plan.completes }
+
+  /// The gate has let the caller complete the reply; `behind` and `ahead` are what was read after it, one of them at most.
+  func replyReleased(_ behind: consuming HeldBytes?, _ ahead: consuming ReadAhead?) {
     guard let session = owner, let index = session.exchanges.index(ofStamp: current) else { return }
     tailLength = 0
     partlyDelivered = false
@@ -211,6 +245,10 @@ extension Upstream {
       if let pieces { conclude(exchange, pieces.bytes, session) } else { session.release(because: nil) }
     } else if let pieces {
       relay(pieces.bytes)
+    } else if var ahead = consume ahead {
+      relay(ahead.bytes)
+      // Used to here: its memory goes back no sooner.
+      ahead.count = 0
     } else {
       // Most often the next reply is there by now: to ask the kernel is cheaper than to be told by it.
       receive()

@@ -17,6 +17,8 @@ final class Upstream: Connection {
 
   var framer: Framer
   var carried = CarriedBytes()
+  /// How reading ended while a reply was withheld: it comes to light when that is released.
+  var endedAhead: ReadEnd?
   /// The last read filled the buffer: more may be waiting in the kernel.
   var lastReadWasFull = false
   /// What the reply that is passing through must fulfil; meaningless between replies.
@@ -91,7 +93,10 @@ final class Upstream: Connection {
 
   override func readable() {
     // Nothing is handed over before the gate knows the caller, or behind a tail that it keeps back.
-    if let owner, operationClass == .repairStream, owner.isPinning || owner.isWithholding { return pauseReading() }
+    if let owner, operationClass == .repairStream, owner.isPinning || owner.isWithholding {
+      if owner.isWithholding { readAhead() }
+      return pauseReading()
+    }
     receive()
   }
 

@@ -30,7 +30,7 @@ public enum GateMutant: String, Sendable, CaseIterable {
   case ignoreULP = "ignore-ulp"
   /// The tail is one byte long.
   case oneByteTail = "one-byte-tail"
-  /// L1 is not asked: a look's empty queue may be that of bytes on their way.
+  /// L1 is not asked: what a look does not find in the queue may be on its way.
   case dropAcknowledged = "drop-l1"
   /// L1 is read after the look.
   case acknowledgedAfterLook = "l1-after-look"
@@ -46,6 +46,10 @@ public enum GateMutant: String, Sendable, CaseIterable {
   case emptyForReceived = "l4-empty-queue"
   /// Looks will do before the counters have proved a reply.
   case looksUnproved = "looks-unproved"
+  /// L2 is content with what came before the reply.
+  case headerUnread = "header-unread"
+  /// L2 counts from the end of the last gated reply.
+  case startAtLastTail = "start-at-last-tail"
 
   package var mutations: GateMutations {
     switch self {
@@ -71,6 +75,8 @@ public enum GateMutant: String, Sendable, CaseIterable {
     case .receivedTooEarly: .receivedTooEarly
     case .emptyForReceived: .emptyForReceived
     case .looksUnproved: .looksUnproved
+    case .headerUnread: .headerUnread
+    case .startAtLastTail: .startAtLastTail
     }
   }
 }

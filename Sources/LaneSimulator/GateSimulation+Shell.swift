@@ -61,6 +61,8 @@ extension GateSimulation {
     write(count, as: gated ? .gated : operation.isGated ? .ungated : .single)
     guard shell.replyWritten >= end else { return }
     if gated {
+      // The shell has something else to do first: the next reply is read meanwhile.
+      guard random.once(in: 2) else { return }
       obey(shell.gate.withheld(own: ownSocket, now: clock))
     } else if shell.replyWritten >= shape.length {
       if !operation.isGated { shell.gate.singleReplyEnded() }
@@ -102,9 +104,9 @@ extension GateSimulation {
   mutating func obey(_ action: DeliveryGate.Action) {
     switch action {
     case .none: break
-    case .query(let id, let withCounters):
+    case .query(let id, let question):
       precondition(query == nil, "two queries outstanding for one connection")
-      query = ModelQuery(id: id, withCounters: withCounters, startedAt: clock, sendQueueFirst: random.once(in: 2))
+      query = ModelQuery(id: id, question: question, startedAt: clock, sendQueueFirst: random.once(in: 2))
       shell.wakeAt = shell.gate.deadline
     case .wake(let at): shell.wakeAt = at
     case .release:
@@ -150,7 +152,7 @@ extension GateSimulation {
     asked.sample(socket, script.hazards, upperLayer: script.hazards.upperLayer)
     query = asked
     // The thread that asks is preempted between its two readings, at the very moment at which the caller goes on.
-    if script.hazards.preemptedQueries, case .queues(1) = asked.step, !random.once(in: 4) {
+    if script.hazards.preemptedQueries, asked.isUnderWay, !random.once(in: 4) {
       let pause = 4 + random.below(16)
       queryStallsUntil = step + pause
       if !random.once(in: 3) {
@@ -166,7 +168,7 @@ extension GateSimulation {
     guard !shell.isOver else { return }
     let took = clock &- asked.startedAt
     let action = shell.gate.answer(to: asked.id, result(of: asked), took: took, own: ownSocket, now: clock)
-    if case .release = action, !asked.withCounters { shell.releasesByLooks += 1 }
+    if case .release = action, asked.question != .counters { shell.releasesByLooks += 1 }
     obey(action)
   }
 
@@ -176,19 +178,27 @@ extension GateSimulation {
 
   private mutating func result(of asked: ModelQuery) -> DeliveryGate.Answer {
     if script.hazards.failingQueries, random.once(in: 8) { return .failed }
-    if script.hazards.twin, random.once(in: 4) { return .observed(twin(asked)) }
+    if script.hazards.twin, random.once(in: 4) {
+      guard let first = asked.first, random.once(in: 2) else { return .observed(twin(asked)) }
+      return .observedTwice(observation(first.receiveQueue, first.sendQueue, asked), twin(asked))
+    }
     if socket.isClosed, random.once(in: 2) { return .notFound }
-    return .observed(
-      DeliveryGate.Observation(
-        cookie: 7, isEstablished: !socket.isClosed && !socket.isReset, receiveQueue: UInt32(truncatingIfNeeded: asked.receiveQueue),
-        sendQueue: UInt32(truncatingIfNeeded: asked.sendQueue), hasULP: asked.withCounters && script.hazards.upperLayer,
-        counters: asked.counters))
+    let look = observation(asked.receiveQueue, asked.sendQueue, asked)
+    guard let first = asked.first else { return .observed(look) }
+    return .observedTwice(observation(first.receiveQueue, first.sendQueue, asked), look)
+  }
+
+  private func observation(_ receiveQueue: UInt64, _ sendQueue: UInt64, _ asked: ModelQuery) -> DeliveryGate.Observation {
+    DeliveryGate.Observation(
+      cookie: 7, isEstablished: !socket.isClosed && !socket.isReset, receiveQueue: UInt32(truncatingIfNeeded: receiveQueue),
+      sendQueue: UInt32(truncatingIfNeeded: sendQueue), hasULP: asked.question == .counters && script.hazards.upperLayer,
+      counters: asked.counters)
   }
 
   /// Another socket at the same tuple (a port that was reused, a source port that was rewritten), with the counters of a caller
   /// in the same operation that has read everything.
   private func twin(_ asked: ModelQuery) -> DeliveryGate.Observation {
     let counters = DeliveryGate.Counters(bytesReceived: downstreamEnd, bytesSent: shell.read, bytesAcked: shell.read &+ 1)
-    return DeliveryGate.Observation(cookie: 8, receiveQueue: 0, counters: asked.withCounters ? counters : nil)
+    return DeliveryGate.Observation(cookie: 8, receiveQueue: 0, counters: asked.question == .counters ? counters : nil)
   }
 }

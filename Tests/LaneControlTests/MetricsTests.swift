@@ -87,9 +87,9 @@ import Testing
     snapshot.status.lanes[.read] = ProxyStatus.Lanes(leased: 1, dialling: 2, idle: 3, waiting: 4)
     snapshot.log = LogWriter.Counters(taken: 5, dropped: 6, failed: 7)
     snapshot.folded = 8
-    snapshot.gate.asked(withCounters: true)
-    snapshot.gate.asked(withCounters: false)
-    snapshot.gate.asked(withCounters: false)
+    snapshot.gate.asked(.counters)
+    snapshot.gate.asked(.look)
+    snapshot.gate.asked(.look)
     snapshot.gate.slowQueries = 9
     snapshot.gate.releases = 10
     snapshot.gate.cancellations = 11

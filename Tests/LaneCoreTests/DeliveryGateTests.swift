@@ -32,8 +32,8 @@ import Testing
       })
   }
 
-  private static func query(_ number: UInt64, counters: Bool) -> Gate.Action {
-    .query(Gate.QueryID(number: number), withCounters: counters)
+  private static func query(_ number: UInt64, _ question: Gate.Question) -> Gate.Action {
+    .query(Gate.QueryID(number: number), question)
   }
 
   private static func answer(
@@ -53,10 +53,10 @@ import Testing
 
   @Test func aReaderIsServedAfterTwoQueries() {
     var gate = Self.watched()
-    #expect(gate.withheld(now: 0) == Self.query(0, counters: true))
+    #expect(gate.withheld(now: 0) == Self.query(0, .counters))
     #expect(gate.isWaiting)
     // Q1: arrived, and partly read.
-    #expect(Self.answer(&gate, 0, .observed(Self.look(queue: 143, received: 200)), now: 5_000) == Self.query(1, counters: true))
+    #expect(Self.answer(&gate, 0, .observed(Self.look(queue: 143, received: 200)), now: 5_000) == Self.query(1, .counters))
     // Q2: all read; nothing written but the request.
     #expect(Self.answer(&gate, 1, .observed(Self.look(queue: 0, received: 200)), now: 10_000) == .release)
     #expect(!gate.isWaiting)
@@ -65,15 +65,15 @@ import Testing
     #expect(gate.handedOver.mayCancel)
     // The next reply's W is 401.
     gate.wrote(200, as: .gated)
-    #expect(gate.withheld(now: 20_000) == Self.query(2, counters: true))
-    #expect(Self.answer(&gate, 2, .observed(Self.look(queue: 200, received: 401)), now: 25_000) == Self.query(3, counters: true))
+    #expect(gate.withheld(now: 20_000) == Self.query(2, .counters))
+    #expect(Self.answer(&gate, 2, .observed(Self.look(queue: 200, received: 401)), now: 25_000) == Self.query(3, .counters))
     #expect(Self.answer(&gate, 3, .observed(Self.look(queue: 0, received: 401)), now: 30_000) == .release)
   }
 
   @Test func oneAnswerIsNeverEnough() {
     var gate = Self.watched()
     _ = gate.withheld(now: 0)
-    #expect(Self.answer(&gate, 0, .observed(Self.look(queue: 0, received: 200)), now: 5_000) == Self.query(1, counters: true))
+    #expect(Self.answer(&gate, 0, .observed(Self.look(queue: 0, received: 200)), now: 5_000) == Self.query(1, .counters))
     #expect(gate.isWaiting)
   }
 
@@ -84,21 +84,21 @@ import Testing
     #expect(Self.answer(&gate, 1, .observed(Self.look(queue: 200, received: 200)), now: 10_000) == .wake(at: 30_000))
     // Too early, then in time.
     #expect(gate.timer(now: 29_999) == .wake(at: 30_000))
-    #expect(gate.timer(now: 30_000) == Self.query(2, counters: false))
-    // An eighth of what has passed, between 20 µs and 25 ms.
+    #expect(gate.timer(now: 30_000) == Self.query(2, .look))
+    // A quarter of what has passed, between 20 µs and 25 ms.
     var number: UInt64 = 2
     for (now, step) in [
-      (160 * Self.microsecond, 20 * Self.microsecond), (400 * Self.microsecond, 50 * Self.microsecond),
-      (80 * Self.millisecond, 10 * Self.millisecond), (200 * Self.millisecond, 25 * Self.millisecond),
+      (60 * Self.microsecond, 20 * Self.microsecond), (400 * Self.microsecond, 100 * Self.microsecond),
+      (80 * Self.millisecond, 20 * Self.millisecond), (200 * Self.millisecond, 25 * Self.millisecond),
       (30 * Self.second, 25 * Self.millisecond),
     ] {
       #expect(Self.answer(&gate, number, .observed(Self.look(queue: 200)), now: now) == .wake(at: now + step))
       number += 1
-      #expect(gate.timer(now: now + step) == Self.query(number, counters: false))
+      #expect(gate.timer(now: now + step) == Self.query(number, .look))
     }
     // Empty at last: now the counters, and B alone does, since the queue was seen empty by an earlier query.
     let now = 31 * Self.second
-    #expect(Self.answer(&gate, number, .observed(Self.look(queue: 0)), now: now) == Self.query(number + 1, counters: true))
+    #expect(Self.answer(&gate, number, .observed(Self.look(queue: 0)), now: now) == Self.query(number + 1, .counters))
     #expect(Self.answer(&gate, number + 1, .observed(Self.look(queue: 0, received: 200, sent: 114)), now: now) == .release)
   }
 
@@ -106,10 +106,10 @@ import Testing
     var gate = Self.watched()
     _ = gate.withheld(now: 0)
     #expect(Self.answer(&gate, 0, .observed(Self.look(queue: 0, received: 199)), now: 5_000) == .wake(at: 25_000))
-    #expect(gate.timer(now: 25_000) == Self.query(1, counters: false))
-    #expect(Self.answer(&gate, 1, .observed(Self.look(queue: 0)), now: 26_000) == Self.query(2, counters: true))
+    #expect(gate.timer(now: 25_000) == Self.query(1, .look))
+    #expect(Self.answer(&gate, 1, .observed(Self.look(queue: 0)), now: 26_000) == Self.query(2, .counters))
     // This is the first proof of arrival; the empty queue beside it and before it proves nothing.
-    #expect(Self.answer(&gate, 2, .observed(Self.look(queue: 0, received: 200)), now: 31_000) == Self.query(3, counters: true))
+    #expect(Self.answer(&gate, 2, .observed(Self.look(queue: 0, received: 200)), now: 31_000) == Self.query(3, .counters))
     #expect(Self.answer(&gate, 3, .observed(Self.look(queue: 0, received: 200)), now: 36_000) == .release)
   }
 
@@ -125,10 +125,10 @@ import Testing
     // The request itself is not acknowledged yet: B counts it all the same.
     (look(queue: 0, wqueue: 57, received: 200, acked: 1), .release),
     // A request that only A shows, or that A counts twice: Q3 decides.
-    (look(queue: 0, received: 200, sent: 114), query(2, counters: true)),
+    (look(queue: 0, received: 200, sent: 114), query(2, .counters)),
     // A falls short, or may.
-    (look(queue: 0, received: 200, sent: 57, retransmitted: 57), query(2, counters: true)),
-    (look(queue: 0, received: 200, sent: 114, retransmitted: 57), query(2, counters: true)),
+    (look(queue: 0, received: 200, sent: 57, retransmitted: 57), query(2, .counters)),
+    (look(queue: 0, received: 200, sent: 114, retransmitted: 57), query(2, .counters)),
     // B falls short: another socket, or not the kernel we know.
     (look(queue: 0, received: 200, acked: 57), .wake(at: 30_000)), (look(queue: 0, received: 200, acked: 0), .wake(at: 30_000)),
     // One byte is not read.
@@ -152,7 +152,7 @@ import Testing
     var gate = Self.watched()
     _ = gate.withheld(now: 0)
     _ = Self.answer(&gate, 0, .observed(Self.look(queue: 200, received: 200)), now: 0)
-    #expect(Self.answer(&gate, 1, .observed(Self.look(queue: 0, received: 200, sent: 114)), now: 0) == Self.query(2, counters: true))
+    #expect(Self.answer(&gate, 1, .observed(Self.look(queue: 0, received: 200, sent: 114)), now: 0) == Self.query(2, .counters))
     // A request was on its way after all.
     #expect(Self.answer(&gate, 2, .observed(Self.look(queue: 0, wqueue: 57, received: 200, sent: 114)), now: 0) == .wake(at: 20_000))
     #expect(gate.isWaiting)
@@ -177,7 +177,7 @@ import Testing
     for number in 0..<UInt64(100) {
       let now = number * 25 * Self.millisecond
       #expect(Self.answer(&gate, number, Self.foreign[index].1, now: now) == .wake(at: now + 25 * Self.millisecond))
-      #expect(gate.timer(now: now + 25 * Self.millisecond) == Self.query(number + 1, counters: false))
+      #expect(gate.timer(now: now + 25 * Self.millisecond) == Self.query(number + 1, .look))
     }
     #expect(gate.isWaiting)
   }
@@ -285,15 +285,15 @@ import Testing
     gate.wrote(1, as: .gated)
     gate.tailWritten()
     gate.wrote(99, as: .gated)
-    #expect(gate.withheld(now: answered) == Self.query(2, counters: false))
+    #expect(gate.withheld(now: answered) == Self.query(2, .look))
     #expect(Self.answer(&gate, 2, .observed(Self.look(queue: 99)), now: answered) == .wake(at: answered + 20_000))
     _ = gate.timer(now: answered + 20_000)
     // Empty, but the pause of a second is not over.
     #expect(Self.answer(&gate, 3, .observed(Self.look(queue: 0)), now: answered + 30_000) == .wake(at: answered + Self.second))
-    #expect(gate.timer(now: answered + Self.second) == Self.query(4, counters: true))
+    #expect(gate.timer(now: answered + Self.second) == Self.query(4, .counters))
     // A quick answer takes the mark away.
     #expect(
-      Self.answer(&gate, 4, .observed(Self.look(queue: 0, received: 300)), now: answered + Self.second) == Self.query(5, counters: true))
+      Self.answer(&gate, 4, .observed(Self.look(queue: 0, received: 300)), now: answered + Self.second) == Self.query(5, .counters))
     #expect(!gate.isMarkedSlow)
     #expect(Self.answer(&gate, 5, .observed(Self.look(queue: 0, received: 300)), now: answered + Self.second) == .release)
   }
@@ -309,7 +309,7 @@ import Testing
     let before = 60 * Self.second - Self.millisecond
     #expect(Self.answer(&gate, 1, .observed(Self.look(queue: 200, received: 200)), now: before) == .wake(at: 1 + 60 * Self.second))
     #expect(gate.timer(now: 1 + 60 * Self.second) == .slowStream(wakeAt: before + 25 * Self.millisecond))
-    #expect(gate.timer(now: 61 * Self.second) == Self.query(2, counters: false))
+    #expect(gate.timer(now: 61 * Self.second) == Self.query(2, .look))
     // No second alert, and the limits hold while a query is outstanding.
     #expect(gate.timer(now: 899 * Self.second) == .wake(at: 1 + 900 * Self.second))
     #expect(gate.deadline == 1 + 900 * Self.second)
@@ -325,8 +325,8 @@ import Testing
     _ = Self.answer(&gate, 1, .observed(Self.look(queue: 200, received: 200)), now: 0)
     let now = 100 * Self.second
     #expect(gate.timer(now: now) == .slowStream(wakeAt: now))
-    #expect(gate.timer(now: now) == Self.query(2, counters: false))
-    #expect(Self.answer(&gate, 2, .observed(Self.look(queue: 0)), now: now) == Self.query(3, counters: true))
+    #expect(gate.timer(now: now) == Self.query(2, .look))
+    #expect(Self.answer(&gate, 2, .observed(Self.look(queue: 0)), now: now) == Self.query(3, .counters))
     #expect(Self.answer(&gate, 3, .observed(Self.look(queue: 0, received: 200)), now: now) == .release)
   }
 

@@ -43,8 +43,8 @@ import Testing
 
   @Test func eachEventHasItsOwnCount() {
     var statistics = GateStatistics()
-    for _ in 0..<2 { statistics.asked(withCounters: true) }
-    for _ in 0..<3 { statistics.asked(withCounters: false) }
+    for _ in 0..<2 { statistics.asked(.counters) }
+    for _ in 0..<3 { statistics.asked(.look) }
     for reason in DeliveryGate.ResetReason.allCases { statistics.reset(reason) }
     for reason in DeliveryGate.Blindness.allCases { statistics.blind(reason) }
     statistics.blind(.sockmap)

@@ -33,6 +33,42 @@ import Testing
     #expect(counters.bytesAcked + UInt64(seen.wqueue) - 1 == 321)
   }
 
+  @Test func twoLooksOfOneCallSeeOneSocketAndLeaveNothingBehind() throws {
+    let pair = try CallerPair()
+    let other = try CallerPair()
+    try pair.push(5000, from: pair.accepted)
+    _ = try settled({ try diagnostics.queues(of: pair.tuple) }) { $0.rqueue == 5000 }
+    let looks = try diagnostics.queuesTwice(of: pair.tuple, pinned: pair.callerCookie)
+    #expect(looks.first == looks.second && looks.first.rqueue == 5000 && looks.first.counters == nil && looks.first.hasULP == nil)
+    // A look that fails leaves the second answer in the queue: it is taken for nobody else's.
+    let wrong = failure { () throws(DiagnosticsFailure) in
+      try diagnostics.queuesTwice(of: pair.tuple, pinned: other.callerCookie).first
+    }
+    #expect(wrong == .notFound)
+    for _ in 0..<40 { _ = try? diagnostics.queuesTwice(of: pair.tuple, pinned: other.callerCookie) }
+    let seen = try diagnostics.queuesTwice(of: other.tuple)
+    #expect(seen.first.cookie == other.callerCookie && seen.second.cookie == other.callerCookie && seen.second.rqueue == 0)
+  }
+
+  /// The second look sees what happened between the two: a reader that never rests is seen ahead, and never behind.
+  @Test func theSecondLookIsNeverOfAnEarlierInstant() throws {
+    let pair = try CallerPair()
+    try pair.push(100_000, from: pair.accepted)
+    _ = try settled({ try diagnostics.queues(of: pair.tuple) }) { $0.rqueue == 100_000 }
+    let reader = Background { for _ in 0..<1000 { try? pair.pull(100, at: pair.caller) } }
+    var moved = 0
+    var looks = 0
+    while true {
+      let (first, second) = try diagnostics.queuesTwice(of: pair.tuple)
+      #expect(second.rqueue <= first.rqueue)
+      if second.rqueue < first.rqueue { moved += 1 }
+      looks += 1
+      if second.rqueue == 0 { break }
+    }
+    reader.join()
+    print("two looks of one call: \(moved) of \(looks) saw the reader between them")
+  }
+
   /// A receiver that takes nothing: what does not fit stays on the caller's side, and all three ways to count it agree.
   @Test func unsentBytesAreCounted() throws {
     let pair = try CallerPair()

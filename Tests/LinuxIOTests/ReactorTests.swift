@@ -116,6 +116,21 @@ import Testing
     #expect(after.longest >= 20_000_000)
     pair.connection.close()
   }
+
+  @Test func aTimerThatTakesLongIsAStall() throws {
+    let reactor = try Reactor()
+    let before = reactor.stalls
+    var hasFired = false
+    let timer = ReactorTimer(reactor) {
+      let end = Reactor.clock() + 20_000_000
+      while Reactor.clock() < end {}
+      hasFired = true
+    }
+    timer.arm(at: Reactor.clock())
+    #expect(try turn(reactor) { hasFired })
+    #expect(reactor.stalls.total == before.total + 1)
+    #expect(reactor.stalls.longest >= 20_000_000)
+  }
 }
 
 /// A joinable thread.

@@ -26,6 +26,8 @@ static inline uint32_t clinux_event_bits(const struct epoll_event *event) { retu
 // Counters and signals as descriptors.
 
 int clinux_eventfd_create(void);
+/// By how much timers of the calling thread may be late, so that the kernel can fire several at once (PR_SET_TIMERSLACK of prctl(2)).
+int clinux_timer_slack(unsigned long nanoseconds);
 int clinux_eventfd_signal(int fd);
 int clinux_eventfd_drain(int fd);
 /// Blocks the signals in the calling thread and returns a non-blocking signalfd for them.

@@ -38,12 +38,37 @@ public final class SocketDiagnostics {
     try look(for: tuple, pinned: pinned, counters: true)
   }
 
+  /// As `queues`, twice, for less than two calls of it: the kernel works the messages of one send() off one after the other
+  /// (`netlink_rcv_skb`), so that every number of the second answer is of a later instant than any of the first.
+  public func queuesTwice(
+    of tuple: SocketTuple, pinned: UInt64? = nil
+  ) throws(DiagnosticsFailure) -> (first: CallerSocket, second: CallerSocket) {
+    let size = DiagnosticsMessage.requestSize
+    for place in 0..<2 {
+      sequence &+= 1
+      let request = UnsafeMutableRawBufferPointer(rebasing: buffer[(place * size)...])
+      DiagnosticsMessage.write(tuple, pinned: pinned, counters: false, sequence: sequence, into: request)
+    }
+    let last = sequence
+    try send(2 * size)
+    let first = try answer(about: tuple, counters: false, sequence: last &- 1)
+    return (first, try answer(about: tuple, counters: false, sequence: last))
+  }
+
   private func look(for tuple: SocketTuple, pinned: UInt64?, counters: Bool) throws(DiagnosticsFailure) -> CallerSocket {
     sequence &+= 1
     DiagnosticsMessage.write(tuple, pinned: pinned, counters: counters, sequence: sequence, into: buffer)
-    // The kernel answers before send() returns (netlink_unicast_kernel): there is nothing to wait for afterwards.
-    let sent = clinux_diag_send(fd, buffer.baseAddress, DiagnosticsMessage.requestSize)
+    try send(DiagnosticsMessage.requestSize)
+    return try answer(about: tuple, counters: counters, sequence: sequence)
+  }
+
+  /// The kernel answers before send() returns (netlink_unicast_kernel): there is nothing to wait for afterwards.
+  private func send(_ length: Int) throws(DiagnosticsFailure) {
+    let sent = clinux_diag_send(fd, buffer.baseAddress, length)
     if sent < 0 { throw DiagnosticsFailure(SystemFailure(.diagnosticsSend, Int32(truncatingIfNeeded: -sent))) }
+  }
+
+  private func answer(about tuple: SocketTuple, counters: Bool, sequence: UInt32) throws(DiagnosticsFailure) -> CallerSocket {
     for _ in 0...SocketDiagnostics.leftoversMax {
       let received = clinux_diag_receive(fd, buffer.baseAddress, buffer.count)
       if received < 0 {

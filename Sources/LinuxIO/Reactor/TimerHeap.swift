@@ -50,12 +50,14 @@ final class TimerHeap {
 
   /// Runs what is due. Entries that a running action adds wait for the next turn at the latest: the pass has a bound.
   @inline(__always)
-  func fire(upTo now: Nanoseconds) {
-    if count > 0 && entries[0].key <= now { fireDue(now) }
+  /// True where an action was taken.
+  func fire(upTo now: Nanoseconds) -> Bool {
+    count > 0 && entries[0].key <= now ? fireDue(now) : false
   }
 
-  private func fireDue(_ now: Nanoseconds) {
+  private func fireDue(_ now: Nanoseconds) -> Bool {
     var budget = count * 2
+    var fired = false
     while budget > 0, count > 0, entries[0].key <= now {
       budget -= 1
       let timer = entries[0].timer.takeUnretainedValue()
@@ -68,8 +70,10 @@ final class TimerHeap {
         remove(timer)
         timer.due = ReactorTimer.never
         timer.action()
+        fired = true
       }
     }
+    return fired
   }
 
   private func place(_ entry: Entry, at position: Int) {

@@ -1,0 +1,56 @@
+internal import LinuxIO
+
+/// The buffers into which replies are read while the tail of the one before is kept back.
+final class ReadAheadPool {
+  /// The most buffers that are lent: 8 MiB for all streams of a proxy. A stream that gets none is read when its tail is set free.
+  static let lentMax = 32
+  /// The most that are kept for the next stream.
+  private static let keptMax = 4
+  /// As much as is read at a time anywhere.
+  fileprivate static let size = Reactor.readBufferSize
+
+  private var lent = 0
+  private var kept: [UnsafeMutableRawPointer] = []
+
+  init() { kept.reserveCapacity(Self.keptMax) }
+
+  deinit {
+    for memory in kept { memory.deallocate() }
+  }
+
+  /// Nil where as many are lent as may be.
+  func take() -> ReadAhead? {
+    guard lent < Self.lentMax else { return nil }
+    lent += 1
+    return ReadAhead(kept.popLast() ?? .allocate(byteCount: OwedTail.capacity + Self.size, alignment: 16), self)
+  }
+
+  fileprivate func give(_ memory: UnsafeMutableRawPointer) {
+    lent -= 1
+    if kept.count < Self.keptMax { kept.append(memory) } else { memory.deallocate() }
+  }
+}
+
+/// What was read of a reply while the one before it was withheld: not yet framed, not yet judged. In front of the bytes is room for
+/// an owed tail.
+struct ReadAhead: ~Copyable {
+  private let memory: UnsafeMutableRawPointer
+  private let pool: ReadAheadPool
+  /// How many bytes were read.
+  var count = 0
+
+  fileprivate init(_ memory: UnsafeMutableRawPointer, _ pool: ReadAheadPool) {
+    self.memory = memory
+    self.pool = pool
+  }
+
+  deinit { pool.give(memory) }
+
+  /// Where to read to.
+  var room: UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: memory + OwedTail.capacity, count: ReadAheadPool.size)
+  }
+
+  /// What was read.
+  var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: room[..<count]) }
+}

@@ -195,4 +195,32 @@ import Testing
     #expect(caller.receive(1).ending == .end)
     #expect(try sidecar.stop().delivered == 1)
   }
+
+  /// A connection takes two descriptors: where accept() finds none, callers wait; where the dial finds none, they are reset.
+  @Test func aListenerOutOfDescriptorsIsNotReady() throws {
+    let datanode = try ScriptedPeer { socket, _ in _ = socket.receiveToEnd() }
+    let sidecar = try Sidecar(
+      peers: [datanode.port], .init(datanode: datanode.port, sections: ["metrics: {listen: \"127.0.0.1:0\"}"], shell: "ulimit -n 64"))
+    let port = try sidecar.metricsPort()
+    var answer: HTTPAnswer?
+    for attempt in 1...6 where answer == nil {
+      #expect(attempt == 1 || eventually { (try? HTTP.get(port, "/readyz").status) == 200 })
+      // One more or less makes the number of those that are left odd.
+      let idle = attempt % 2 == 0 ? try StreamSocket(port: sidecar.port) : nil
+      let asker = try StreamSocket(port: port)
+      asker.send(Array("GET /readyz HTTP/1.1\r\n".utf8))
+      #expect(try HTTP.get(port, "/readyz").status == 200)
+      let callers = try (0..<100).map { _ in try StreamSocket(port: sidecar.inboundPort) }
+      let before = sidecar.log("listener.exhausted").count
+      _ = eventually(within: .seconds(2)) { sidecar.log("listener.exhausted").count > before }
+      asker.send(Array("\r\n".utf8))
+      let found = asker.receiveToEnd().bytes
+      let isExhausted = sidecar.log("listener.exhausted").contains { $0["direction"] == "inbound" }
+      if isExhausted, !found.isEmpty, case let got = HTTPAnswer(found), got.status == 503 { answer = got }
+      withExtendedLifetime((callers, idle)) {}
+    }
+    #expect(answer?.text == "listener 127.0.0.1:\(sidecar.inboundPort) is not accepting\n", "\(answer?.text ?? "none")")
+    #expect(eventually { (try? HTTP.get(port, "/readyz").status) == 200 })
+    try sidecar.stop()
+  }
 }

@@ -36,3 +36,13 @@ extension ProxySettings {
     upstream = options
   }
 }
+
+extension InboundLimits {
+  /// What the operator decided, as the proxy takes it.
+  init(_ configuration: Configuration.Inbound) {
+    self.init()
+    maxConnections = configuration.maxConnections
+    maxInFlight = configuration.maxInFlight
+    dialTimeout = configuration.dialTimeout.wholeNanoseconds
+  }
+}

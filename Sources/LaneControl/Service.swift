@@ -83,18 +83,11 @@ public enum Service {
     }
     defer { metrics?.close() }
     proxy.startGate(configuration.gate.mode == .auto ? SocketDiagnostics.selfTest() : nil)
-    for listener in configuration.outbound.listeners {
-      let route: Proxy.Route =
-        switch listener.destination {
-        case .original: .originalDestination
-        case .peer(let endpoint): .peer(endpoint)
-        }
-      do {
-        _ = try proxy.listen(on: listener.listen, route: route)
-      } catch {
-        _ = writer.close()
-        throw Failure(description: "outbound.listeners: listen \(listener.listen): \(error)")
-      }
+    do throws(Failure) {
+      try listen(configuration, proxy)
+    } catch {
+      _ = writer.close()
+      throw error
     }
     onSignal = { signal in
       if signal == SIGUSR1 { return writer.reopen() }
@@ -109,14 +102,44 @@ public enum Service {
     // Where lines waited for a slow reader, the last ones must not be those that find no room.
     _ = writer.flush(timeout: lastFlush)
     var event = LaneEvent(.accounting)
-    event.accounting = proxy.accounting
+    let inbound = proxy.inboundAccounting
+    event.accounting = inbound.map { proxy.accounting + $0 } ?? proxy.accounting
+    event.inboundAccounting = inbound
     log.record(event)
     event = LaneEvent(.stopped)
     event.detail = "longest pause of the loop \(reactor.stalls.longest / 1_000) microseconds"
     log.record(event)
     log.finish()
     _ = writer.close(timeout: lastFlush)
-    return proxy.accounting.unfinished == 0 ? 0 : 1
+    return proxy.accounting.unfinished == 0 && inbound?.unfinished ?? 0 == 0 ? 0 : 1
+  }
+
+  /// Opens every port of the data path.
+  private static func listen(_ configuration: Configuration, _ proxy: Proxy) throws(Failure) {
+    func open(_ key: String, _ endpoint: Endpoint, _ body: () throws(SystemFailure) -> Endpoint) throws(Failure) {
+      do throws(SystemFailure) {
+        _ = try body()
+      } catch {
+        throw Failure(description: "\(key): listen \(endpoint): \(error)")
+      }
+    }
+    for listener in configuration.outbound.listeners {
+      let route: Proxy.Route =
+        switch listener.destination {
+        case .original: .originalDestination
+        case .peer(let endpoint): .peer(endpoint)
+        }
+      try open("outbound.listeners", listener.listen) { () throws(SystemFailure) in try proxy.listen(on: listener.listen, route: route) }
+    }
+    if let listen = configuration.inbound.listen, let datanode = configuration.inbound.datanode {
+      let limits = InboundLimits(configuration.inbound)
+      try open("inbound", listen) { () throws(SystemFailure) in
+        try proxy.listenInbound(on: listen, datanode: datanode, limits: limits)
+      }
+    }
+    for tunnel in configuration.tunnels {
+      try open("tunnels", tunnel.listen) { () throws(SystemFailure) in try proxy.openTunnel(on: tunnel.listen, to: tunnel.peer) }
+    }
   }
 }
 

@@ -13,7 +13,7 @@ public struct ExchangeQueue: ~Copyable {
   /// How many, the complete ones included.
   public private(set) var count = 0
   /// The first that is not complete; `count` where all are.
-  private var firstOpen = 0
+  private(set) var firstOpen = 0
   /// How many are complete.
   private var complete = 0
   /// How many unknown operations have had a whole reply.
@@ -160,7 +160,7 @@ public struct ExchangeQueue: ~Copyable {
   }
 
   @inline(__always)
-  private func slot(_ index: Int) -> UnsafeMutablePointer<Exchange> {
+  func slot(_ index: Int) -> UnsafeMutablePointer<Exchange> {
     guard let ring, index >= 0, index < capacity else { preconditionFailure("an exchange that is not there") }
     return ring + ((head &+ index) & (capacity &- 1))
   }

@@ -57,6 +57,14 @@ public struct LaneEvent: Equatable, Sendable {
     case callerReset = "caller.reset"
     /// An upstream connection will not be used again.
     case upstreamRetired = "upstream.retired"
+    /// The local datanode closed a connection with replies due on it; its caller saw the same.
+    case datanodeClosed = "datanode.closed"
+    /// The one reply too many that a server is known to send, and that no requester reads, went no further.
+    case surplusDropped = "surplus.dropped"
+    /// The body of a NotifyReplicasToRepair could not be read: it was passed on, and where its reader stops is not known.
+    case taskUnreadable = "task.unreadable"
+    /// A connection through a tunnel is over.
+    case tunnelEnded = "tunnel.ended"
     /// The log could not take some lines.
     case logLost = "log.lost"
   }
@@ -79,6 +87,16 @@ public struct LaneEvent: Equatable, Sendable {
     case refused
     /// Nothing is accepted for a moment.
     case paused
+  }
+
+  /// Which way it concerns.
+  public enum Direction: String, Sendable, CaseIterable {
+    /// From the local datanode to its peers.
+    case outbound
+    /// From peers and clients to the local datanode.
+    case inbound
+    /// Bytes that are passed on unread.
+    case tunnel
   }
 
   /// How urgent it is.
@@ -124,7 +142,9 @@ public struct LaneEvent: Equatable, Sendable {
   public var reason: Reason?
   /// What was done.
   public var action = Action.none
-  /// The remote datanode.
+  /// Which way; what concerns the process as a whole counts as outbound.
+  public var direction = Direction.outbound
+  /// The other end of the upstream: the remote datanode, or the local one for inbound.
   public var peer: Endpoint?
   /// The other end of the caller's connection.
   public var caller: Endpoint?
@@ -144,8 +164,10 @@ public struct LaneEvent: Equatable, Sendable {
   public var duration: UInt64?
   /// A sentence of our own for the operator: an operating system's error, a listener's address.
   public var detail: String?
-  /// The counts, in `accounting`.
+  /// The counts, in `accounting`, both directions together.
   public var accounting: Accounting?
+  /// Those of inbound alone, in `accounting`.
+  public var inboundAccounting: Accounting?
 
   /// An event of that name, all else empty.
   public init(_ name: Name, reason: Reason? = nil, action: Action = .none) {
@@ -160,12 +182,14 @@ public struct LaneEvent: Equatable, Sendable {
     case .replyDropped, .replyUnsolicited, .callerDirtyReuse, .listenerFailed: .critical
     case .gateDisabled: reason == .gateOff ? .warning : .critical
     case .callerReset: reason == .replyUnread ? .warning : nil
-    case .replyObserved, .peerDown, .callerBlind, .callerSlowStream, .callerProtocol, .listenerExhausted, .connectionRefused, .logLost:
+    case .replyObserved, .peerDown, .callerBlind, .callerSlowStream, .callerProtocol, .taskUnreadable, .listenerExhausted,
+      .connectionRefused, .logLost:
       .warning
     case .operationFailed: reason == .queueFull || reason == .queueTimeout || reason == .backPressure ? .warning : nil
-    case .accounting: accounting.map { $0.unfinished != 0 } ?? false ? .critical : nil
+    case .accounting: [accounting, inboundAccounting].contains { ($0?.unfinished ?? 0) != 0 } ? .critical : nil
+    case .tunnelEnded: reason == .connectionLimit ? .warning : nil
     case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .gateReady, .metricsOpened, .peerUp, .operationFinished,
-      .callerAbandoned, .upstreamRetired:
+      .callerAbandoned, .upstreamRetired, .datanodeClosed, .surplusDropped:
       nil
     }
   }

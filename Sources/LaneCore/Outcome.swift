@@ -50,6 +50,14 @@ public struct Accounting: Sendable, Equatable {
     ends[Int(operationClass.rawValue) * Outcome.allCases.count + Int(outcome.rawValue)]
   }
 
+  /// Both counts together.
+  public static func + (left: Accounting, right: Accounting) -> Accounting {
+    var sum = left
+    for index in sum.starts.indices { sum.starts[index] &+= right.starts[index] }
+    for index in sum.ends.indices { sum.ends[index] &+= right.ends[index] }
+    return sum
+  }
+
   /// Operations begun, all classes.
   public var started: UInt64 { starts.reduce(0, +) }
 

@@ -98,6 +98,8 @@ public enum Reason: String, Sendable, CaseIterable {
   case callerProtocol = "caller-protocol"
   /// The caller has left a reply unread for as long as configured.
   case replyUnread = "reply-unread"
+  /// The body of a NotifyReplicasToRepair is not the task that a leader writes.
+  case taskUnreadable = "task-unreadable"
   // The delivery gate cannot watch a caller.
   /// The self-test at start failed: the kernel, a seccomp filter or a security module does not allow socket diagnostics.
   case gateUnsupported = "gate-unsupported"

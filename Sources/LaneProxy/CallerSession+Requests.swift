@@ -216,7 +216,14 @@ extension CallerSession {
     exchanges.append(Exchange(head, stamp: stamp, catalogue: proxy.catalogue, now: arrived))
     head.header.restamp(stamp)
     if exchanges.count == 1 { updateTimer() }
-    if exchanges.last?.operationClass == .repairStream { pinCaller() }
+    if exchanges.last?.operationClass == .repairStream {
+      if let last = exchanges.last, last.rule.completion == .openEnded,
+        let size = proxy.tinyDeleteSizes.size(partition: last.partitionID, leader: peer.endpoint)
+      {
+        exchanges.lastReaderStops(atFileSize: size)
+      }
+      pinCaller()
+    }
   }
 
   /// The request's last byte is in. False where the session has ended or must not go on.

@@ -6,7 +6,9 @@ extension CallerSession {
   /// When the operation at the front must have its next reply (G11); nil where it has no deadline.
   private var answerDue: Nanoseconds? {
     // While the caller does not take what it is owed, the clock that runs is its own.
-    guard blockedSince == nil, !isWithholding, exchanges.unanswered > 0, let upstream, upstream.operationClass != .other else { return nil }
+    guard !slowReader.isBehind, !isWithholding, exchanges.unanswered > 0, let upstream, upstream.operationClass != .other else {
+      return nil
+    }
     let front = exchanges.firstUnanswered
     guard let allowance = exchanges[front].allowance else { return nil }
     // A caller's clock starts when it has read the reply before.
@@ -37,7 +39,7 @@ extension CallerSession {
     if let answerDue { next = min(next, answerDue) }
     if let leaseDue { next = min(next, leaseDue.time) }
     if held != nil { next = min(next, reactor.now &+ Self.closeCheckInterval) }
-    if blockedSince != nil { next = min(next, blockedLook.time &+ proxy.settings.backPressure) }
+    if let look = slowReader.nextLook(proxy.settings.backPressure) { next = min(next, look) }
     if inputEnded { next = min(next, lastProgress &+ proxy.settings.halfClose) }
     if let unknownDue { next = min(next, unknownDue) }
     if isIdle, proxy.settings.idleCaller > 0 { next = min(next, lastProgress &+ proxy.settings.idleCaller) }
@@ -56,14 +58,11 @@ extension CallerSession {
   func timeIsUp() {
     guard isOpen else { return }
     let now = reactor.now
-    if let blockedSince, now >= blockedLook.time &+ proxy.settings.backPressure {
-      // A slow caller that reads is served as it would be without us. Where the peer has lost patience meanwhile, the block's CRC
-      // shows it; without a CRC nothing would, and the peer's 5 s must not be reached.
-      let isChecked = upstream?.plan.checksPayload ?? true
-      let moves = unacknowledgedBytes < blockedLook.owed && (isChecked || now < blockedSince &+ 2 &* proxy.settings.backPressure)
+    if let look = slowReader.nextLook(proxy.settings.backPressure), now >= look {
+      let moves = slowReader.moves(
+        now: now, owed: unacknowledgedBytes, limit: proxy.settings.backPressure, isChecked: upstream?.plan.checksPayload ?? true)
       // Between two packets the peer loses nothing by waiting.
       if !moves, let upstream, upstream.framer.isInsidePacket { return fail(.backPressure) }
-      blockedLook = (now, unacknowledgedBytes)
     }
     if let answerDue, now >= answerDue {
       failAll(.deadline)

@@ -79,10 +79,8 @@ final class CallerSession: Connection {
   var isEnding = false
   /// When the caller last got a reply, or sent a request after having been idle.
   var lastProgress: Nanoseconds = 0
-  /// Since when the caller does not read what it is owed.
-  var blockedSince: Nanoseconds?
-  /// When that was last looked at, and how much it had not acknowledged then.
-  var blockedLook: (time: Nanoseconds, owed: Int) = (0, 0)
+  /// Whether the caller reads what it is owed.
+  var slowReader = SlowReader()
   private(set) var timer: ReactorTimer!
 
   init(proxy: Proxy, peer: Peer, number: Int, accepted: AcceptedSocket) throws(SystemFailure) {
@@ -140,7 +138,7 @@ final class CallerSession: Connection {
   override func broken(_ failure: SystemFailure) { callerLost(.callerReset) }
 
   override func drained() {
-    blockedSince = nil
+    slowReader.hasCaughtUp()
     if isWithholding { advance() } else { upstream?.resumeReading() }
     updateTimer()
     closeIfIdle()
@@ -183,10 +181,7 @@ final class CallerSession: Connection {
       source.readLimit = Self.laggingReadSize
       // Not a byte more is taken from the peer than the caller takes from us.
       source.pauseReading()
-      if blockedSince == nil {
-        blockedSince = reactor.now
-        blockedLook = (reactor.now, unacknowledgedBytes)
-      }
+      if !slowReader.isBehind { slowReader.fallsBehind(now: reactor.now, owed: unacknowledgedBytes) }
       updateTimer()
       return true
     case .overflow:

@@ -34,6 +34,11 @@ public final class Proxy {
   private(set) var peers: [Endpoint: Peer] = [:]
   private(set) var sessions: [Int: CallerSession] = [:]
   private var nextSession = 1
+  /// The way to the local datanode, where there is one.
+  private(set) var inbound: Inbound?
+  private(set) var tunnels: [Tunnel] = []
+  /// Where the local datanode's readers of tiny-delete records stop, as inbound tasks said.
+  var tinyDeleteSizes = TinyDeleteSizes()
   private var sweep: ReactorTimer?
   /// `drain` was called.
   public private(set) var isDraining = false
@@ -82,13 +87,39 @@ public final class Proxy {
   public func listen(on endpoint: Endpoint, route: Route) throws(SystemFailure) -> Endpoint {
     let listener = try Listener(
       reactor: reactor, on: endpoint, backlog: 1024, accept: { [unowned self] in self.accept($0, route) },
-      trouble: { [unowned self] in self.report($0, endpoint) })
+      trouble: { [unowned self] in self.report($0, endpoint, .outbound) })
     listeners.append(listener)
-    var event = LaneEvent(.listenerOpened)
-    event.detail = "\(listener.endpoint)"
-    if case .peer(let peer) = route { event.peer = peer }
-    sink.record(event)
+    let peer: Endpoint? = if case .peer(let peer) = route { peer } else { nil }
+    opened(listener.endpoint, .outbound, peer: peer)
     return listener.endpoint
+  }
+
+  /// Opens the way to the local datanode: what connects there is paired with a connection to `datanode`. Once at most. Returns the
+  /// listener's address, with the real port.
+  public func listenInbound(
+    on endpoint: Endpoint, datanode: Endpoint, limits: InboundLimits = InboundLimits()
+  ) throws(SystemFailure) -> Endpoint {
+    precondition(inbound == nil, "a sidecar has one datanode")
+    let inbound = try Inbound(self, on: endpoint, datanode: datanode, limits: limits)
+    self.inbound = inbound
+    opened(inbound.listener.endpoint, .inbound, peer: datanode)
+    return inbound.listener.endpoint
+  }
+
+  /// Opens a tunnel: what connects there is passed on to `peer` byte by byte. Returns the listener's address, with the real port.
+  public func openTunnel(on endpoint: Endpoint, to peer: Endpoint) throws(SystemFailure) -> Endpoint {
+    let tunnel = try Tunnel(self, on: endpoint, to: peer)
+    tunnels.append(tunnel)
+    opened(tunnel.endpoint, .tunnel, peer: peer)
+    return tunnel.endpoint
+  }
+
+  private func opened(_ endpoint: Endpoint, _ direction: LaneEvent.Direction, peer: Endpoint?) {
+    var event = LaneEvent(.listenerOpened)
+    event.direction = direction
+    event.peer = peer
+    event.detail = "\(endpoint)"
+    sink.record(event)
   }
 
   // MARK: Accepting
@@ -114,9 +145,8 @@ public final class Proxy {
     // A peer that has just refused is refused here, too: a caller's pool dials ahead, and must not take this for a live peer.
     guard peer.isWorthTrying(now: reactor.now) else { return refuse(socket, .peerBackOff, destination, detail: nil) }
     do {
-      let session = try CallerSession(proxy: self, peer: peer, number: nextSession, accepted: socket)
-      sessions[nextSession] = session
-      nextSession += 1
+      let session = try CallerSession(proxy: self, peer: peer, number: newSessionNumber(), accepted: socket)
+      sessions[session.number] = session
     } catch {
       var event = LaneEvent(.connectionRefused, reason: .callerReset, action: .refused)
       event.caller = socket.remote
@@ -126,16 +156,24 @@ public final class Proxy {
     }
   }
 
-  private func refuse(_ socket: AcceptedSocket, _ reason: Reason, _ peer: Endpoint?, detail: String?) {
+  func newSessionNumber() -> Int {
+    defer { nextSession += 1 }
+    return nextSession
+  }
+
+  func refuse(
+    _ socket: AcceptedSocket, _ reason: Reason, _ peer: Endpoint?, detail: String?, _ direction: LaneEvent.Direction = .outbound
+  ) {
     socket.reset()
     var event = LaneEvent(.connectionRefused, reason: reason, action: .refused)
+    event.direction = direction
     event.caller = socket.remote
     event.peer = peer
     event.detail = detail
     sink.record(event)
   }
 
-  private func report(_ trouble: ListenerTrouble, _ endpoint: Endpoint) {
+  func report(_ trouble: ListenerTrouble, _ endpoint: Endpoint, _ direction: LaneEvent.Direction) {
     var event: LaneEvent
     switch trouble {
     case .descriptorsExhausted(let failure):
@@ -149,6 +187,7 @@ public final class Proxy {
       event = LaneEvent(.listenerFailed, action: .refused)
       event.detail = "\(endpoint): \(failure)"
     }
+    event.direction = direction
     sink.record(event)
   }
 
@@ -187,8 +226,11 @@ public final class Proxy {
     onDrained = done
     for listener in listeners { listener.close() }
     listeners.removeAll()
+    inbound?.drain()
+    for tunnel in tunnels { tunnel.stopAccepting() }
     drainDeadline = ReactorTimer(reactor) { [unowned self] in
       for session in Array(self.sessions.values) { session.fail(.shutdown) }
+      self.inbound?.resetAll()
       self.drainStep()
     }
     drainDeadline?.arm(at: reactor.now + settings.shutdownTimeout)
@@ -196,9 +238,11 @@ public final class Proxy {
     drainStep()
   }
 
-  private func drainStep() {
-    guard sessions.isEmpty, let done = onDrained else { return }
+  func drainStep() {
+    guard sessions.isEmpty, inbound?.sessions.isEmpty ?? true, let done = onDrained else { return }
     onDrained = nil
+    // Raft's connections have no end of their own: they last as long as there is an operation to finish.
+    for tunnel in tunnels { tunnel.close() }
     drainDeadline?.disarm()
     sweep?.disarm()
     watch?.close()

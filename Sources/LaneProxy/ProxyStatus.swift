@@ -24,6 +24,28 @@ public struct ProxyStatus: Sendable {
     }
   }
 
+  /// One tunnel.
+  public struct Tunnel: Sendable, Equatable {
+    /// Where it listens.
+    public var listen: Endpoint
+    /// Where it leads.
+    public var peer: Endpoint
+    /// Connections now.
+    public var connections = 0
+    /// Connections since the start.
+    public var opened: UInt64 = 0
+    /// Bytes passed on to the peer since the start.
+    public var bytesToPeer: UInt64 = 0
+    /// Bytes passed on from the peer since the start.
+    public var bytesFromPeer: UInt64 = 0
+
+    /// A tunnel that has carried nothing.
+    public init(listen: Endpoint, peer: Endpoint) {
+      self.listen = listen
+      self.peer = peer
+    }
+  }
+
   /// `Proxy.drain` was called.
   public var isDraining = false
   /// Connections of callers.
@@ -32,6 +54,10 @@ public struct ProxyStatus: Sendable {
   public var peers = 0
   /// Connections to peers, by class.
   public var lanes: [OperationClass: Lanes] = [:]
+  /// Connections of peers and clients to the local datanode; nil without inbound.
+  public var inbound: Int?
+  /// The tunnels, in the order in which they were opened.
+  public var tunnels: [Tunnel] = []
   /// Listeners that take no connections although they should.
   public var notAccepting: [Endpoint] = []
 
@@ -40,6 +66,9 @@ public struct ProxyStatus: Sendable {
 }
 
 extension Proxy {
+  /// How operations of the inbound direction began and ended; nil without inbound.
+  public var inboundAccounting: Accounting? { inbound?.accounting }
+
   /// The present state. It walks all peers' lanes; for once in a while.
   public var status: ProxyStatus {
     var status = ProxyStatus()
@@ -57,7 +86,14 @@ extension Proxy {
       }
       status.lanes[operationClass] = sum
     }
+    status.inbound = inbound?.sessions.count
+    status.tunnels = tunnels.map(\.status)
     status.notAccepting = listeners.filter { !$0.isAccepting }.map(\.endpoint)
+    // Those stay in the list when the proxy stops accepting.
+    if !isDraining {
+      if let listener = inbound?.listener, !listener.isAccepting { status.notAccepting.append(listener.endpoint) }
+      status.notAccepting += tunnels.filter { !$0.isAccepting }.map(\.endpoint)
+    }
     return status
   }
 }

@@ -11,6 +11,8 @@ public struct EventCounts: Sendable {
     public var reason: Reason?
     /// The operation's class, or the one known without an operation.
     public var operationClass: OperationClass?
+    /// Which way.
+    public var direction = LaneEvent.Direction.outbound
   }
 
   /// Counts of what has happened; a kind that has not is absent.
@@ -21,7 +23,9 @@ public struct EventCounts: Sendable {
 
   /// One more.
   public mutating func count(_ event: LaneEvent) {
-    let kind = Kind(name: event.name, reason: event.reason, operationClass: event.operation?.operationClass ?? event.operationClass)
+    let kind = Kind(
+      name: event.name, reason: event.reason, operationClass: event.operation?.operationClass ?? event.operationClass,
+      direction: event.direction)
     counts[kind, default: 0] &+= 1
   }
 

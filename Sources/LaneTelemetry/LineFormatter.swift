@@ -36,7 +36,7 @@ struct LineFormatter {
         json.member(.severity, severity.rawValue)
       }
       json.member(.node, node)
-      if Self.hasDirection(event.name) { json.member(.direction, "outbound") }
+      if Self.hasDirection(event.name) { json.member(.direction, event.direction.rawValue) }
       if let peer = event.peer { json.member(.peer, peer.description) }
       if let caller = event.caller { json.member(.caller, caller.description) }
       Self.writeOperation(event, process, &json)
@@ -48,6 +48,10 @@ struct LineFormatter {
       if let connection = event.connection { json.member(.connection, connection) }
       if let detail = event.detail { json.member(.detail, LogText.bounded(detail)) }
       if let accounting = event.accounting { Self.write(accounting, &json) }
+      if let inbound = event.inboundAccounting {
+        json.key(LogKey.inbound.rawValue)
+        json.object { json in Self.writeCounts(inbound, &json) }
+      }
       if let lost = extra.lost {
         json.member(.dropped, lost.dropped)
         json.member(.failed, lost.failed)
@@ -80,9 +84,7 @@ struct LineFormatter {
   }
 
   private static func write(_ accounting: Accounting, _ json: inout JSONWriter) {
-    json.member(.started, accounting.started)
-    for outcome in Outcome.allCases { json.member(key(outcome), accounting.ended(outcome)) }
-    json.member(.unfinished, accounting.unfinished)
+    writeCounts(accounting, &json)
     json.key(LogKey.classes.rawValue)
     json.object { json in
       for operationClass in OperationClass.allCases where accounting.started(operationClass) != 0 {
@@ -93,6 +95,12 @@ struct LineFormatter {
         }
       }
     }
+  }
+
+  private static func writeCounts(_ accounting: Accounting, _ json: inout JSONWriter) {
+    json.member(.started, accounting.started)
+    for outcome in Outcome.allCases { json.member(key(outcome), accounting.ended(outcome)) }
+    json.member(.unfinished, accounting.unfinished)
   }
 
   private static func key(_ outcome: Outcome) -> LogKey {

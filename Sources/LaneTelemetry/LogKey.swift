@@ -8,7 +8,7 @@ public enum LogKey: String, Sendable, CaseIterable {
   case operationClass = "class"
   case opcode, operation, stamp, callerReqID, partition, extent, offset, expected, observed, action, outcome, durationMicroseconds
   case connection, detail
-  case started, delivered, errorReply, reset, abandoned, noneDue, unfinished, classes
+  case started, delivered, errorReply, reset, abandoned, noneDue, unfinished, classes, inbound
   case dropped, failed, folded, foldedKey
 
   /// What a key's row of the table says.
@@ -34,8 +34,10 @@ public enum LogKey: String, Sendable, CaseIterable {
     case .alert: return row("The alert's code, which is the event's; only where the event is an alert", "string", "\"reply.dropped\"")
     case .severity: return row("The alert's severity", "string: warning, critical", "\"critical\"")
     case .node: return row("The configured name of this node", "string", "\"datanode-1\"")
-    case .direction: return row("From the local datanode to its peers, or the other way", "string: outbound", "\"outbound\"")
-    case .peer: return row("The remote datanode", "string, address:port", "\"192.0.2.7:17310\"")
+    case .direction:
+      return row(
+        "From the local datanode to its peers, the other way, or through a tunnel", "string: outbound, inbound, tunnel", "\"outbound\"")
+    case .peer: return row("The remote datanode; inbound: the local one", "string, address:port", "\"192.0.2.7:17310\"")
     case .caller: return row("The other end of the caller's connection", "string, address:port", "\"192.0.2.1:41952\"")
     case .operationClass: return row("The operation's class", "string, closed set", "\"repair-stream\"")
     case .opcode: return row("The request's opcode, by its CubeFS name", "string", "\"OpExtentRepairRead\"")
@@ -63,6 +65,10 @@ public enum LogKey: String, Sendable, CaseIterable {
       return row(
         "accounting: the same counts for each class that had operations", "object of class name to object of counts",
         "{\"read\":{\"started\":1,\"delivered\":1,\"errorReply\":0,\"reset\":0,\"abandoned\":0,\"noneDue\":0}}")
+    case .inbound:
+      return row(
+        "accounting: the counts of the inbound direction alone; the others are of both together", "object of counts",
+        "{\"started\":1,\"delivered\":1,\"errorReply\":0,\"reset\":0,\"abandoned\":0,\"noneDue\":0,\"unfinished\":0}")
     case .dropped: return row("log.lost: lines that found the log's queue full, since the start", "number", "3")
     case .failed: return row("log.lost: lines lost to failed writes, since the start", "number", "7")
     case .folded: return row("How many more such events there were that got no line; the line shows the last one", "number", "1980")

@@ -66,9 +66,9 @@ import Testing
     snapshot.events.count(LaneEvent(.operationFinished))
     let lines = lines(snapshot)
     for expected in [
-      #"lanekeeper_events_total{event="reply.dropped",reason="stamp-unknown",class="repair-stream"} 3"#,
-      #"lanekeeper_events_total{event="reply.dropped",reason="payload-crc",class=""} 1"#,
-      #"lanekeeper_events_total{event="operation.failed",reason="deadline",class=""} 1"#,
+      #"lanekeeper_events_total{event="reply.dropped",reason="stamp-unknown",class="repair-stream",direction="outbound"} 3"#,
+      #"lanekeeper_events_total{event="reply.dropped",reason="payload-crc",class="",direction="outbound"} 1"#,
+      #"lanekeeper_events_total{event="operation.failed",reason="deadline",class="",direction="outbound"} 1"#,
       #"lanekeeper_alerts_total{event="reply.dropped",severity="critical"} 4"#,
       #"lanekeeper_alerts_total{event="operation.failed",severity="warning"} 1"#,
       // Before the first of its kind, too: a rate needs the zero.
@@ -100,8 +100,8 @@ import Testing
     snapshot.gate.waitEnded(after: 60_000)
     let lines = lines(snapshot)
     for expected in [
-      #"lanekeeper_operations_started_total{class="deletion"} 2"#,
-      #"lanekeeper_operations_ended_total{class="deletion",outcome="abandoned"} 1"#,
+      #"lanekeeper_operations_started_total{class="deletion",direction="outbound"} 2"#,
+      #"lanekeeper_operations_ended_total{class="deletion",outcome="abandoned",direction="outbound"} 1"#,
       "lanekeeper_caller_connections 17",
       #"lanekeeper_upstream_connections{class="read",state="leased"} 1"#,
       #"lanekeeper_upstream_connections{class="read",state="dialling"} 2"#,
@@ -124,6 +124,37 @@ import Testing
       #"lanekeeper_gate_wait_seconds_bucket{le="0.0001"} 1"#,
       #"lanekeeper_gate_wait_seconds_bucket{le="+Inf"} 1"#,
       "lanekeeper_gate_wait_seconds_sum 6e-05",
+    ] { #expect(lines.contains(expected), "\(expected)") }
+  }
+
+  @Test func inboundAndTunnelsHaveFiguresWhereTheyAre() throws {
+    var snapshot = try snapshot()
+    #expect(!lines(snapshot).contains { $0.contains("inbound") || $0.contains("tunnel_") })
+    var inbound = Accounting()
+    inbound.begin(.read)
+    inbound.end(.read, .delivered)
+    snapshot.inboundAccounting = inbound
+    snapshot.status.inbound = 21
+    var tunnel = ProxyStatus.Tunnel(listen: Endpoint(address: 0, port: 5), peer: Endpoint(address: 0x0A00_0001, port: 6))
+    (tunnel.connections, tunnel.opened, tunnel.bytesToPeer, tunnel.bytesFromPeer) = (1, 2, 3, 4)
+    snapshot.status.tunnels = [tunnel]
+    var dropped = LaneEvent(.replyDropped, reason: .payloadCRC)
+    dropped.direction = .inbound
+    snapshot.events.count(dropped)
+    snapshot.events.count(LaneEvent(.replyDropped, reason: .payloadCRC))
+    let lines = lines(snapshot)
+    for expected in [
+      #"lanekeeper_operations_started_total{class="read",direction="inbound"} 1"#,
+      #"lanekeeper_operations_started_total{class="read",direction="outbound"} 0"#,
+      #"lanekeeper_operations_ended_total{class="read",outcome="delivered",direction="inbound"} 1"#,
+      "lanekeeper_inbound_connections 21",
+      #"lanekeeper_tunnel_connections{listen="0.0.0.0:5",peer="10.0.0.1:6"} 1"#,
+      #"lanekeeper_tunnel_connections_opened_total{listen="0.0.0.0:5",peer="10.0.0.1:6"} 2"#,
+      #"lanekeeper_tunnel_bytes_total{listen="0.0.0.0:5",peer="10.0.0.1:6",toward="peer"} 3"#,
+      #"lanekeeper_tunnel_bytes_total{listen="0.0.0.0:5",peer="10.0.0.1:6",toward="caller"} 4"#,
+      #"lanekeeper_events_total{event="reply.dropped",reason="payload-crc",class="",direction="inbound"} 1"#,
+      #"lanekeeper_events_total{event="reply.dropped",reason="payload-crc",class="",direction="outbound"} 1"#,
+      #"lanekeeper_alerts_total{event="reply.dropped",severity="critical"} 2"#,
     ] { #expect(lines.contains(expected), "\(expected)") }
   }
 

@@ -61,6 +61,7 @@ import Testing
         var event = try LogBench.fullEvent(name)
         event.reason = reason
         event.accounting = Accounting()
+        event.inboundAccounting = Accounting()
         for action in LaneEvent.Action.allCases {
           event.action = action
           event.outcome = Outcome.allCases[expectedLines % Outcome.allCases.count]

@@ -28,7 +28,7 @@ extension ConfigurationDecoder {
   fileprivate mutating func decode(_ root: YAMLNode, hostName: String) -> Configuration {
     var configuration = Configuration(node: hostName, listeners: [])
     let open = [
-      "": OpenKeys(["lanes"]),
+      "": OpenKeys(["lanes", "tunnels"]),
       "outbound": OpenKeys(["listeners"]),
       "judge": OpenKeys(["classes"]),
       "limits": OpenKeys(Opcode.known.map(\.name)) { Opcode(named: $0) != nil },
@@ -43,16 +43,19 @@ extension ConfigurationDecoder {
         configuration.outbound.listeners = listeners(entry)
       case "judge.classes": configuration.judge.classes = judgeClasses(entry)
       case "lanes": configuration.lanes = lanes(entry)
+      case "tunnels": configuration.tunnels = tunnels(entry)
       default: opcodeLimit(entry, at: path, &opcodes, into: &configuration.limits.payloads)
       }
     }
-    if !hasListeners {
+    // A sidecar that only stands before its datanode, or only carries raft, is one, too.
+    if !hasListeners, !saysInbound(root), !rest.contains(where: { $0.path == "tunnels" }) {
       error(
         at: "outbound.listeners", line: root.position.line, "a required key is missing",
         allowed: "a list of one listener or more, as in [{listen: 0.0.0.0:15310, intercept: true}]")
     }
     checkBackOff(configuration.outbound.backOff)
-    checkMetrics(configuration)
+    checkInbound(configuration, root)
+    checkAddresses(configuration)
     checkReplyAliases(opcodes)
     return configuration
   }

@@ -32,11 +32,11 @@ private struct DefaultFilePrinter {
     var parts = key.path.split(separator: ".").map(String.init)
     guard let leaf = parts.popLast() else { return }
     // A key below a placeholder is not set, nor is one without a default; the first listener is the exception.
-    let isListener = parts.last == "listeners[]"
-    let isSet = !key.path.contains("<") && (key.standard != nil || isListener && leaf != "peer")
+    let isItem = parts.last?.hasSuffix("[]") ?? false
+    let isSet = !key.path.contains("<") && (key.standard != nil || parts.last == "listeners[]" && leaf != "peer")
     enter(parts)
     // The keys of a list's item stand beside its dash, but for the first.
-    let indent = parts.count * 2 + (isListener && leaf != "listen" ? 2 : 0)
+    let indent = parts.count * 2 + (isItem && leaf != "listen" ? 2 : 0)
     if !key.path.hasPrefix("lanes.<") {
       comment(key.meaning, indent: indent)
       comment("\(key.unit.prefix(1).uppercased())\(key.unit.dropFirst()); \(standard(key)); allowed: \(key.allowed).", indent: indent)
@@ -44,8 +44,8 @@ private struct DefaultFilePrinter {
       comment("The same keys for one class. Default: what lanes.default says.", indent: indent)
     }
     if leaf == "<opcode>" { payloadLimits(indent: indent) }
-    let line = "\(isSet ? "" : "#")\(Self.stand[leaf] ?? leaf): \(key.example)\n"
-    text += spaces(indent) + (isListener && leaf == "listen" ? "- " : "") + line
+    let line = "\(isItem && leaf == "listen" ? "- " : "")\(Self.stand[leaf] ?? leaf): \(key.example)\n"
+    text += spaces(indent) + (isSet ? "" : "#") + line
   }
 
   private func standard(_ key: ConfigurationKey) -> String {
@@ -65,7 +65,7 @@ private struct DefaultFilePrinter {
     if common == 0 { text += "\n" }
     for (depth, part) in parts.enumerated().dropFirst(common) {
       let name = part.hasSuffix("[]") ? String(part.dropLast(2)) : Self.stand[part] ?? part
-      let isSet = !part.hasPrefix("<") && part != "classes"
+      let isSet = !part.hasPrefix("<") && part != "classes" && part != "tunnels[]"
       text += "\(spaces(depth * 2))\(isSet ? "" : "#")\(name):\n"
     }
     open = parts

@@ -11,6 +11,10 @@ public struct Configuration: Sendable, Equatable {
   public var cubefsRelease: CubeFSRelease = .auto
   /// `outbound`: the way from the caller to its peers.
   public var outbound: Outbound
+  /// `inbound`: the way from peers and clients to the local datanode. Default: none.
+  public var inbound = Inbound()
+  /// `tunnels`: ports whose bytes are passed on unread.
+  public var tunnels: [Tunnel] = []
   /// `judge`: what happens to a reply that does not belong.
   public var judge = Judge()
   /// `gate`: when a reply may be completed.
@@ -29,7 +33,7 @@ public struct Configuration: Sendable, Equatable {
   /// Defaults everywhere, but for what has none.
   /// - Parameters:
   ///   - node: this node's name.
-  ///   - listeners: where callers arrive; a configuration file has one at least.
+  ///   - listeners: where callers arrive; a configuration file has one at least, or `inbound`, or a tunnel.
   public init(node: String, listeners: [Listener]) {
     self.node = node
     outbound = Outbound(listeners: listeners)
@@ -61,7 +65,7 @@ extension Configuration {
 
   /// `outbound`.
   public struct Outbound: Sendable, Equatable {
-    /// `outbound.listeners`: at least one.
+    /// `outbound.listeners`: where callers arrive.
     public var listeners: [Listener]
     /// `outbound.mark`: SO_MARK of the sidecar's own connections, by which the interception rules let them pass. Default: none.
     public var mark: UInt32?
@@ -74,6 +78,37 @@ extension Configuration {
 
     /// Defaults with these listeners.
     public init(listeners: [Listener]) { self.listeners = listeners }
+  }
+
+  /// `inbound`: each connection there is paired with one to the local datanode.
+  public struct Inbound: Sendable, Equatable {
+    /// `inbound.listen`: where peers and clients arrive. Set together with `datanode`.
+    public var listen: Endpoint?
+    /// `inbound.datanode`: where the local datanode listens.
+    public var datanode: Endpoint?
+    /// `inbound.dialTimeout`: longest wait for the datanode to accept.
+    public var dialTimeout: Duration = .seconds(1)
+    /// `inbound.maxConnections`: most connections at a time.
+    public var maxConnections = 16_384
+    /// `inbound.maxInFlight`: most unanswered requests of one connection. Clients write up to 10,240 deep.
+    public var maxInFlight = 16_384
+
+    /// The defaults: no inbound.
+    public init() {}
+  }
+
+  /// `tunnels[]`: one port.
+  public struct Tunnel: Sendable, Equatable {
+    /// `listen`: the address and port to accept on. Port 0 takes any free one.
+    public var listen: Endpoint
+    /// `peer`: where its connections go.
+    public var peer: Endpoint
+
+    /// One tunnel.
+    public init(listen: Endpoint, peer: Endpoint) {
+      self.listen = listen
+      self.peer = peer
+    }
   }
 
   /// `outbound.backOff`: doubles from `initial` to `maximum`.
@@ -170,7 +205,7 @@ extension Configuration {
 
   /// `limits`.
   public struct Limits: Sendable, Equatable {
-    /// `limits.maxConnections`: most accepted connections.
+    /// `limits.maxConnections`: most connections of callers, and most of each tunnel.
     public var maxConnections = 4096
     /// `limits.maxInFlight`: most unanswered requests of one caller connection. A CubeFS server reads ahead as far.
     public var maxInFlight = 2048

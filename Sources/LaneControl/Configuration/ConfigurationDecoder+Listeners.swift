@@ -60,11 +60,30 @@ extension ConfigurationDecoder {
     return draft.intercept == true ? Configuration.Listener(listen: listen, destination: .original) : nil
   }
 
-  /// `metrics.listen` must leave the listeners their ports.
-  mutating func checkMetrics(_ configuration: Configuration) {
-    guard let listen = configuration.metrics.listen else { return }
-    let taken = configuration.outbound.listeners.enumerated().map { (path: "outbound.listeners[\($0)].listen", endpoint: $1.listen) }
-    checkConflict(listen, at: "metrics.listen", taken)
+  /// What was found of `outbound.listeners` must be left its ports; listeners among themselves were checked while they were read.
+  mutating func checkAddresses(_ configuration: Configuration) {
+    var taken = configuration.outbound.listeners.enumerated().map { (path: "outbound.listeners[\($0)].listen", endpoint: $1.listen) }
+    var further: [(path: String, endpoint: Endpoint)] = []
+    if let listen = configuration.inbound.listen { further.append(("inbound.listen", listen)) }
+    further += configuration.tunnels.enumerated().map { ("tunnels[\($0)].listen", $1.listen) }
+    if let listen = configuration.metrics.listen { further.append(("metrics.listen", listen)) }
+    for own in further {
+      checkConflict(own.endpoint, at: own.path, taken)
+      taken.append(own)
+    }
+    var targets: [(path: String, endpoint: Endpoint)] = []
+    if let datanode = configuration.inbound.datanode { targets.append(("inbound.datanode", datanode)) }
+    targets += configuration.tunnels.enumerated().map { ("tunnels[\($0)].peer", $1.peer) }
+    for target in targets {
+      guard let own = taken.first(where: { leadsBack(target.endpoint, to: $0.endpoint) }) else { continue }
+      error(at: target.path, line: lines[target.path] ?? 1, "that is this sidecar's own \(own.path)", got: "\"\(target.endpoint)\"")
+    }
+  }
+
+  /// Whether a dial of `target` comes back to the listener: at its very address, or by loopback at one for all addresses.
+  private func leadsBack(_ target: Endpoint, to listen: Endpoint) -> Bool {
+    guard listen.port != 0, target.port == listen.port else { return false }
+    return target.address == listen.address || (listen.address == 0 && target.isLoopback)
   }
 
   private mutating func checkConflict(_ listen: Endpoint, at path: String, _ taken: [(path: String, endpoint: Endpoint)]) {

@@ -24,6 +24,8 @@ extension Configuration {
     var keys = rows(ConfigurationFields.top, defaults)
     keys += rows(ConfigurationFields.listener, listener, below: "outbound.listeners[].")
     keys += rows(ConfigurationFields.outbound, defaults)
+    keys += rows(ConfigurationFields.inbound, defaults)
+    keys += rows(ConfigurationFields.tunnel, ConfigurationFields.TunnelDraft(), below: "tunnels[].")
     keys += rows(ConfigurationFields.judge, defaults)
     keys.append(row(ConfigurationFields.judgeClass, nil, path: "judge.classes.<class>"))
     keys += rows(ConfigurationFields.gate, defaults)

@@ -11,6 +11,12 @@ enum ConfigurationFields {
     var peer: Endpoint?
   }
 
+  /// What a tunnel's mapping said.
+  struct TunnelDraft: Sendable {
+    var listen: Endpoint?
+    var peer: Endpoint?
+  }
+
   /// Keys at the top.
   static let top: [ConfigurationField<Configuration>] = [
     .text(
@@ -53,6 +59,35 @@ enum ConfigurationFields {
       "How long SIGTERM lets operations finish before their connections are reset."),
   ]
 
+  /// `inbound`.
+  static let inbound: [ConfigurationField<Configuration>] = [
+    .endpoint(
+      "inbound.listen", \.inbound.listen, to: .listen, example: "0.0.0.0:15312",
+      "Where peers and clients of the local datanode arrive, redirected or not. Set together with inbound.datanode. "
+        + "No key: what arrives is none of the sidecar's business. Port 0 takes any free port."),
+    .endpoint(
+      "inbound.datanode", \.inbound.datanode, to: .dial, example: "127.0.0.1:17310",
+      "Where the local datanode listens. Each connection to inbound.listen gets one of its own to it."),
+    .duration(
+      "inbound.dialTimeout", \.inbound.dialTimeout, .milliseconds(1)...(.seconds(60)),
+      "Longest wait for the local datanode to accept a connection; after it the caller is reset."),
+    .count(
+      "inbound.maxConnections", \.inbound.maxConnections, 1...1_000_000, unit: "connections",
+      "Most connections to inbound.listen at a time; each needs two descriptors."),
+    .count(
+      "inbound.maxInFlight", \.inbound.maxInFlight, 1...65_536, unit: "requests",
+      "Most unanswered requests of one connection; further ones wait unread. CubeFS clients write up to 10240 deep."),
+  ]
+
+  /// `tunnels[]`.
+  static let tunnel: [ConfigurationField<TunnelDraft>] = [
+    .endpoint(
+      "listen", \.listen, to: .listen, example: "0.0.0.0:15330",
+      "Where a tunnel accepts connections, whose bytes it passes on unread: for raft's ports. Required in each tunnel. "
+        + "Port 0 takes any free port."),
+    .endpoint("peer", \.peer, to: .dial, example: "127.0.0.1:17330", "Where a tunnel's connections go. Required in each tunnel."),
+  ]
+
   /// `judge`, but for the classes.
   static let judge: [ConfigurationField<Configuration>] = [
     .choice(
@@ -93,7 +128,9 @@ enum ConfigurationFields {
 
   /// `limits`, but for the opcodes.
   static let limits: [ConfigurationField<Configuration>] = [
-    .count("limits.maxConnections", \.limits.maxConnections, 1...1_000_000, unit: "connections", "Most accepted connections at a time."),
+    .count(
+      "limits.maxConnections", \.limits.maxConnections, 1...1_000_000, unit: "connections",
+      "Most connections of callers at a time, and most of each tunnel."),
     .count(
       "limits.maxInFlight", \.limits.maxInFlight, 1...65_536, unit: "requests", "Most unanswered requests of one caller's connection."),
     .bytes("limits.argument", \.limits.argument, 1024...(16 << 20), "Largest Arg of a packet; beyond it the stream counts as broken."),
@@ -152,7 +189,7 @@ enum ConfigurationFields {
   ]
 
   /// Every key whose value hangs directly below `Configuration`.
-  static let fixed = top + outbound + judge + gate + limits + timeouts + log + metrics
+  static let fixed = top + outbound + inbound + judge + gate + limits + timeouts + log + metrics
 
   /// True for 1 to 255 characters of `A-Z a-z 0-9 . _ : -`.
   static func isNodeName(_ text: String) -> Bool { (1...255).contains(text.utf8.count) && text.utf8.allSatisfy(isNodeByte) }

@@ -9,8 +9,9 @@ enum MetricsText {
     var text = PrometheusText()
     writeProcess(process, &text)
     writeEvents(snapshot.events, &text)
-    writeOperations(snapshot.accounting, &text)
+    writeOperations([("outbound", snapshot.accounting)] + (snapshot.inboundAccounting.map { [("inbound", $0)] } ?? []), &text)
     writeConnections(snapshot, &text)
+    writeTunnels(snapshot.status.tunnels, &text)
     writeGate(snapshot.gate, &text)
     writeLog(snapshot, &text)
     writeReactor(snapshot.stalls, &text)
@@ -39,7 +40,8 @@ enum MetricsText {
     let counted = events.counts.filter { $0.key.name != .operationFinished }
     for (kind, count) in counted.sorted(by: { $0.key < $1.key }) {
       text.sample(
-        ("event", kind.name.rawValue), ("reason", kind.reason?.rawValue ?? ""), ("class", kind.operationClass?.name ?? ""), value: count)
+        ("event", kind.name.rawValue), ("reason", kind.reason?.rawValue ?? ""), ("class", kind.operationClass?.name ?? ""),
+        ("direction", kind.direction.rawValue), value: count)
     }
     text.family("lanekeeper_alerts_total", .counter, "Events that an operator should look at: warning by day, critical at once.")
     for (alert, count) in alerts(counted) {
@@ -70,16 +72,22 @@ enum MetricsText {
     return order.map { ($0, sums[$0] ?? 0) }
   }
 
-  private static func writeOperations(_ accounting: Accounting, _ text: inout PrometheusText) {
+  private static func writeOperations(_ directions: [(String, Accounting)], _ text: inout PrometheusText) {
     text.family("lanekeeper_operations_started_total", .counter, "Operations begun.")
-    for operationClass in OperationClass.allCases {
-      text.sample(("class", operationClass.name), value: accounting.started(operationClass))
+    for (direction, accounting) in directions {
+      for operationClass in OperationClass.allCases {
+        text.sample(("class", operationClass.name), ("direction", direction), value: accounting.started(operationClass))
+      }
     }
     text.family(
       "lanekeeper_operations_ended_total", .counter, "Operations ended, each with one outcome; those begun and not ended are in flight.")
-    for operationClass in OperationClass.allCases {
-      for outcome in Outcome.allCases {
-        text.sample(("class", operationClass.name), ("outcome", outcome.name), value: accounting.ended(operationClass, outcome))
+    for (direction, accounting) in directions {
+      for operationClass in OperationClass.allCases {
+        for outcome in Outcome.allCases {
+          text.sample(
+            ("class", operationClass.name), ("outcome", outcome.name), ("direction", direction),
+            value: accounting.ended(operationClass, outcome))
+        }
       }
     }
   }
@@ -88,6 +96,11 @@ enum MetricsText {
     let status = snapshot.status
     text.family("lanekeeper_caller_connections", .gauge, "Connections of callers.")
     text.sample(value: count(status.callers))
+    if let inbound = status.inbound {
+      text.family(
+        "lanekeeper_inbound_connections", .gauge, "Connections of peers and clients, each paired with one to the local datanode.")
+      text.sample(value: count(inbound))
+    }
     text.family("lanekeeper_peers", .gauge, "Peers asked for within the last minute, or with connections.")
     text.sample(value: count(status.peers))
     text.family("lanekeeper_upstream_connections", .gauge, "Connections to peers.")
@@ -100,6 +113,20 @@ enum MetricsText {
     text.family("lanekeeper_lane_waiting_callers", .gauge, "Callers that wait for a connection to a peer.")
     for operationClass in OperationClass.allCases {
       text.sample(("class", operationClass.name), value: count(status.lanes[operationClass]?.waiting ?? 0))
+    }
+  }
+
+  private static func writeTunnels(_ tunnels: [ProxyStatus.Tunnel], _ text: inout PrometheusText) {
+    guard !tunnels.isEmpty else { return }
+    text.family("lanekeeper_tunnel_connections", .gauge, "Connections through a tunnel.")
+    for tunnel in tunnels { text.sample(("listen", "\(tunnel.listen)"), ("peer", "\(tunnel.peer)"), value: count(tunnel.connections)) }
+    text.family("lanekeeper_tunnel_connections_opened_total", .counter, "Connections through a tunnel since the start.")
+    for tunnel in tunnels { text.sample(("listen", "\(tunnel.listen)"), ("peer", "\(tunnel.peer)"), value: tunnel.opened) }
+    text.family("lanekeeper_tunnel_bytes_total", .counter, "Bytes passed on through a tunnel.")
+    for tunnel in tunnels {
+      for (toward, bytes) in [("peer", tunnel.bytesToPeer), ("caller", tunnel.bytesFromPeer)] {
+        text.sample(("listen", "\(tunnel.listen)"), ("peer", "\(tunnel.peer)"), ("toward", toward), value: bytes)
+      }
     }
   }
 
@@ -148,9 +175,9 @@ enum MetricsText {
 }
 
 extension EventCounts.Kind {
-  /// By name, reason and class, so that two scrapes of one process list the same series in the same order.
+  /// By name, reason, class and direction, so that two scrapes of one process list the same series in the same order.
   fileprivate static func < (left: Self, right: Self) -> Bool {
-    (left.name.rawValue, left.reason?.rawValue ?? "", left.operationClass?.rawValue ?? 0)
-      < (right.name.rawValue, right.reason?.rawValue ?? "", right.operationClass?.rawValue ?? 0)
+    (left.name.rawValue, left.reason?.rawValue ?? "", left.operationClass?.rawValue ?? 0, left.direction.rawValue)
+      < (right.name.rawValue, right.reason?.rawValue ?? "", right.operationClass?.rawValue ?? 0, right.direction.rawValue)
   }
 }

@@ -7,6 +7,8 @@ internal import LinuxIO
 struct ServiceSnapshot: Sendable {
   var status: ProxyStatus
   var accounting: Accounting
+  /// Of the inbound direction; nil without one.
+  var inboundAccounting: Accounting?
   var gate: GateStatistics
   var events: EventCounts
   var folded: UInt64
@@ -36,7 +38,8 @@ final class SnapshotSource: @unchecked Sendable {
   /// On the reactor's thread.
   func snapshot() -> ServiceSnapshot {
     ServiceSnapshot(
-      status: proxy.status, accounting: proxy.accounting, gate: proxy.gateStatistics, events: log.counts, folded: log.folded,
+      status: proxy.status, accounting: proxy.accounting, inboundAccounting: proxy.inboundAccounting, gate: proxy.gateStatistics,
+      events: log.counts, folded: log.folded,
       log: writer.counters, stalls: reactor.stalls, unreadiness: conditions.compactMap { $0() })
   }
 }

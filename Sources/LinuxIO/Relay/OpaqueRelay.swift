@@ -71,6 +71,12 @@ public final class OpaqueRelay {
   public var sessionCount: Int { sessions.count }
   /// The address in use, with the real port.
   public var endpoint: Endpoint { listener.endpoint }
+  /// Whether it takes connections now.
+  public var isAccepting: Bool { listener.isAccepting }
+  /// Bytes given to upstreams' kernels since the start. It walks the sessions; for once in a while.
+  public var bytesUpstream: UInt64 { sessions.values.reduce(endedUpstream) { $0 &+ $1.upstream.bytesWritten } }
+  /// Bytes given to downstreams' kernels since the start; likewise.
+  public var bytesDownstream: UInt64 { sessions.values.reduce(endedDownstream) { $0 &+ $1.downstream.bytesWritten } }
 
   let reactor: Reactor
   let options: RelayOptions
@@ -78,6 +84,9 @@ public final class OpaqueRelay {
   private let ended: (RelayReport) -> Void
   private var listener: Listener
   private var sessions: [UInt64: RelaySession] = [:]
+  /// Of sessions that are over.
+  private var endedUpstream: UInt64 = 0
+  private var endedDownstream: UInt64 = 0
 
   /// Listens at once. `ended` is called for each session that is over, `trouble` as a `Listener` does; both on the reactor's thread.
   public init(
@@ -153,7 +162,11 @@ public final class OpaqueRelay {
         bytesUpstream: session.upstream.bytesWritten, bytesDownstream: session.downstream.bytesWritten))
   }
 
-  private func report(_ report: RelayReport) { ended(report) }
+  private func report(_ report: RelayReport) {
+    endedUpstream &+= report.bytesUpstream
+    endedDownstream &+= report.bytesDownstream
+    ended(report)
+  }
 }
 
 /// The listener's closure is made before the relay is complete, and must not keep it alive.

@@ -8,6 +8,12 @@ final class Sidecar {
   struct Settings {
     /// Below `outbound:`, without indentation.
     var outbound: [String] = []
+    /// The port of the local datanode, where there is to be an inbound listener.
+    var datanode: UInt16?
+    /// Further keys below `inbound:`, without indentation.
+    var inbound: [String] = []
+    /// The peers' ports of tunnels.
+    var tunnels: [UInt16] = []
     /// Further sections as they stand in the file.
     var sections: [String] = []
     /// `log.level`.
@@ -42,6 +48,10 @@ final class Sidecar {
   private(set) var ports: [UInt16] = []
   /// The port of the first listener.
   var port: UInt16 { ports[0] }
+  /// The port of the inbound listener.
+  private(set) var inboundPort: UInt16 = 0
+  /// The ports of the tunnels, in their order.
+  private(set) var tunnelPorts: [UInt16] = []
   /// Its process.
   var pid: pid_t { program.pid }
 
@@ -50,8 +60,14 @@ final class Sidecar {
     var template = Array("/tmp/lanekeeper-e2e-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw ProgramFailure("mkdtemp: \(String(cString: strerror(errno)))") }
     directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-    var lines = ["node: e2e", "outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"]
+    var lines = ["node: e2e"]
+    if !peers.isEmpty { lines += ["outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"] }
     for peer in peers { lines += ["    - listen: 127.0.0.1:0", "      peer: 127.0.0.1:\(peer)"] }
+    if let datanode = settings.datanode {
+      lines += ["inbound:", "  listen: 127.0.0.1:0", "  datanode: 127.0.0.1:\(datanode)"] + settings.inbound.map { "  " + $0 }
+    }
+    if !settings.tunnels.isEmpty { lines.append("tunnels:") }
+    for peer in settings.tunnels { lines += ["  - listen: 127.0.0.1:0", "    peer: 127.0.0.1:\(peer)"] }
     lines += ["log:", "  path: \(directory)/log", "  level: \(settings.level)"] + settings.sections
     let path = directory + "/lanekeeper.yaml"
     guard let file = fopen(path, "w") else { throw ProgramFailure("cannot write \(path)") }
@@ -63,9 +79,14 @@ final class Sidecar {
     } else {
       program = try RunningProgram(["run", "--config", path])
     }
-    try waitFor("listener.opened", count: peers.count)
-    ports = log("listener.opened").compactMap { $0["detail"]?.split(separator: ":").last.flatMap { UInt16($0) } }
-    guard ports.count == peers.count else { throw ProgramFailure("listeners: \(output)") }
+    let opened = try waitFor("listener.opened", count: peers.count + (settings.datanode == nil ? 0 : 1) + settings.tunnels.count)
+    func ports(_ direction: String) -> [UInt16] {
+      opened.filter { $0["direction"] == direction }.compactMap { $0["detail"]?.split(separator: ":").last.flatMap { UInt16($0) } }
+    }
+    self.ports = ports("outbound")
+    tunnelPorts = ports("tunnel")
+    inboundPort = ports("inbound").first ?? 0
+    guard self.ports.count == peers.count, tunnelPorts.count == settings.tunnels.count else { throw ProgramFailure("listeners: \(output)") }
   }
 
   deinit {

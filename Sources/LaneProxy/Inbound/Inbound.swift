@@ -1,0 +1,106 @@
+internal import LaneCore
+internal import LinuxIO
+internal import NetEndpoint
+
+/// What one reactor proxies for its local datanode: the listener, and a session with an upstream of its own for each connection.
+final class Inbound {
+  unowned let proxy: Proxy
+  /// Where the local datanode listens.
+  let datanode: Endpoint
+  let limits: InboundLimits
+  private(set) var listener: Listener!
+  private(set) var sessions: [Int: InboundSession] = [:]
+  /// How operations began and ended.
+  var accounting = Accounting()
+  /// Whether the last dial went through; every connection dials, a local refusal costs nothing.
+  private var isDown = false
+
+  init(_ proxy: Proxy, on endpoint: Endpoint, datanode: Endpoint, limits: InboundLimits) throws(SystemFailure) {
+    self.proxy = proxy
+    self.datanode = datanode
+    self.limits = limits
+    listener = try Listener(
+      reactor: proxy.reactor, on: endpoint, backlog: 1024, accept: { [unowned self] in self.accept($0) },
+      trouble: { [unowned self] in self.proxy.report($0, endpoint, .inbound) })
+  }
+
+  private func accept(_ socket: AcceptedSocket) {
+    if proxy.isDraining { return proxy.refuse(socket, .shutdown, datanode, detail: nil, .inbound) }
+    guard sessions.count < limits.maxConnections else {
+      return proxy.refuse(socket, .connectionLimit, datanode, detail: nil, .inbound)
+    }
+    let upstream: DatanodeConnection
+    do {
+      upstream = try DatanodeConnection(proxy.reactor, datanode, proxy.settings)
+    } catch {
+      // Local: descriptors, memory, the mark's capability.
+      return proxy.refuse(socket, error.isDescriptorLimit ? .descriptorLimit : .dialFailed, datanode, detail: "\(error)", .inbound)
+    }
+    do {
+      let number = proxy.newSessionNumber()
+      let session = try InboundSession(self, number, accepted: socket, upstream)
+      upstream.owner = session
+      sessions[number] = session
+    } catch {
+      upstream.close()
+      // The descriptor is closed already.
+      var event = LaneEvent(.connectionRefused, reason: .callerReset, action: .refused)
+      event.direction = .inbound
+      event.caller = socket.remote
+      event.peer = datanode
+      event.detail = "\(error)"
+      proxy.sink.record(event)
+    }
+  }
+
+  func ended(_ session: InboundSession) {
+    sessions[session.number] = nil
+    if proxy.isDraining { proxy.drainStep() }
+  }
+
+  /// A dial went through.
+  func datanodeAnswers() {
+    guard isDown else { return }
+    isDown = false
+    report(LaneEvent(.peerUp))
+  }
+
+  /// A dial failed.
+  func datanodeRefuses(_ reason: Reason, detail: String?) {
+    guard !isDown else { return }
+    isDown = true
+    var event = LaneEvent(.peerDown, reason: reason)
+    event.detail = detail
+    report(event)
+  }
+
+  private func report(_ event: LaneEvent) {
+    var event = event
+    event.direction = .inbound
+    event.peer = datanode
+    proxy.sink.record(event)
+  }
+
+  /// Stops accepting; what has nothing in flight ends at once.
+  func drain() {
+    listener.close()
+    for session in Array(sessions.values) { session.closeIfIdle() }
+  }
+
+  func resetAll() {
+    for session in Array(sessions.values) { session.fail(.shutdown) }
+  }
+}
+
+/// Bounds of the inbound direction.
+public struct InboundLimits: Sendable, Equatable {
+  /// Most connections at a time.
+  public var maxConnections = 16_384
+  /// Most unanswered requests of one connection; further ones wait unread. Clients write up to 10,240 deep (PROTOCOL.md section 6).
+  public var maxInFlight = 16_384
+  /// How long a dial of the local datanode may take.
+  public var dialTimeout: UInt64 = 1_000_000_000
+
+  /// The defaults.
+  public init() {}
+}

@@ -1,0 +1,69 @@
+internal import LaneCore
+internal import LinuxIO
+internal import NetEndpoint
+
+/// A port whose bytes are passed on to one peer as they are: raft's heartbeat and replica ports.
+final class Tunnel {
+  let peer: Endpoint
+  private let relay: OpaqueRelay
+
+  init(_ proxy: Proxy, on endpoint: Endpoint, to peer: Endpoint) throws(SystemFailure) {
+    self.peer = peer
+    let settings = proxy.settings
+    var options = RelayOptions()
+    options.downstream = settings.downstream
+    options.upstream = settings.upstream
+    options.connectTimeout = settings.dialTimeout
+    options.halfCloseTimeout = settings.halfClose
+    options.maximumSessions = settings.maxConnections
+    let sink = proxy.sink
+    relay = try OpaqueRelay(
+      reactor: proxy.reactor, listen: endpoint, target: .fixed(peer), options: options,
+      ended: { sink.record(LaneEvent($0)) }, trouble: { [unowned proxy] in proxy.report($0, endpoint, .tunnel) })
+  }
+
+  var endpoint: Endpoint { relay.endpoint }
+  var isAccepting: Bool { relay.isAccepting }
+
+  var status: ProxyStatus.Tunnel {
+    var status = ProxyStatus.Tunnel(listen: endpoint, peer: peer)
+    status.connections = relay.sessionCount
+    status.opened = relay.sessionsOpened
+    status.bytesToPeer = relay.bytesUpstream
+    status.bytesFromPeer = relay.bytesDownstream
+    return status
+  }
+
+  func stopAccepting() { relay.stopAccepting() }
+
+  func close() { relay.close() }
+}
+
+extension LaneEvent {
+  /// The end of a connection through a tunnel.
+  init(_ report: RelayReport) {
+    var failure: SystemFailure?
+    switch report.end {
+    case .finished: self.init(.tunnelEnded)
+    case .downstreamLost(let cause):
+      self.init(.tunnelEnded, reason: .callerReset, action: .reset)
+      failure = cause
+    case .upstreamLost(let cause):
+      self.init(.tunnelEnded, reason: .upstreamReset, action: .reset)
+      failure = cause
+    case .connectFailed(let cause):
+      self.init(.tunnelEnded, reason: .dialFailed, action: .refused)
+      failure = cause
+    case .connectTimedOut: self.init(.tunnelEnded, reason: .dialTimeout, action: .refused)
+    case .halfCloseTimedOut: self.init(.tunnelEnded, reason: .deadline, action: .reset)
+    case .idleTimedOut: self.init(.tunnelEnded, reason: .idleTimeout, action: .reset)
+    case .refused: self.init(.tunnelEnded, reason: .connectionLimit, action: .refused)
+    case .relayClosed: self.init(.tunnelEnded, reason: .shutdown, action: .reset)
+    }
+    direction = .tunnel
+    peer = report.upstream
+    caller = report.downstream
+    let carried = "\(report.bytesUpstream) bytes to the peer, \(report.bytesDownstream) from it"
+    detail = failure.map { "\($0); \(carried)" } ?? carried
+  }
+}

@@ -25,13 +25,16 @@ import Testing
     let first = try StreamSocket(port: sidecar.tunnelPorts[0])
     #expect(first.send(upload))
     first.finishSending()
-    #expect(first.receiveToEnd() == (download, .end))
+    let firstIsExact = first.receiveToEnd() == (download, .end)
+    #expect(firstIsExact)
     let second = try StreamSocket(port: sidecar.tunnelPorts[0])
-    #expect(second.receiveToEnd() == (download, .end))
+    let secondIsExact = second.receiveToEnd() == (download, .end)
+    #expect(secondIsExact)
     #expect(second.send(upload))
     second.finishSending()
     #expect(eventually { got.now.count == 2 })
-    #expect(got.now == [upload, upload])
+    let uploadsAreExact = got.now == [upload, upload]
+    #expect(uploadsAreExact)
     let ended = try sidecar.waitFor("tunnel.ended", count: 2)
     #expect(ended.allSatisfy { $0["direction"] == "tunnel" && $0["detail"] == "\(size) bytes to the peer, \(size + 77) from it" })
     let scrape = Scrape(try HTTP.get(metrics, "/metrics").text)
@@ -48,11 +51,13 @@ import Testing
     let sidecar = try Sidecar(peers: [], .init(tunnels: [peer.port, peer.port], sections: ["metrics: {listen: \"127.0.0.1:0\"}"]))
     let slow = try StreamSocket(port: sidecar.tunnelPorts[0], receiveBuffer: 16_384)
     let quick = try StreamSocket(port: sidecar.tunnelPorts[1])
-    #expect(quick.receiveToEnd().bytes == all)
+    let quickIsExact = quick.receiveToEnd().bytes == all
+    #expect(quickIsExact)
     let scrape = Scrape(try HTTP.get(try sidecar.metricsPort(), "/metrics").text)
     #expect(scrape.sum("lanekeeper_tunnel_connections", ["listen": "127.0.0.1:\(sidecar.tunnelPorts[0])"]) == 1)
     #expect((scrape.sum("process_resident_memory_bytes") ?? 1e9) < 64e6)
-    #expect(slow.receiveToEnd().bytes == all)
+    let slowIsExact = slow.receiveToEnd().bytes == all
+    #expect(slowIsExact)
     try sidecar.stop()
   }
 

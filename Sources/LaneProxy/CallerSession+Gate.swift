@@ -35,8 +35,8 @@ struct WithheldReply: ~Copyable {
 }
 
 // The delivery gate (DESIGN.md section 5): the session is its shell. It reports what is written and read, asks the kernel for
-// the gate, and does what the gate says. While a tail is withheld, nothing else is written to the caller and nothing more is
-// taken from the upstream; the caller is read, and whatever it sends then shows that it has moved on.
+// the gate, and does what the gate says. While a tail is withheld, nothing else is written to the caller, and no more than one
+// reply is taken from the upstream, unlooked at; the caller is read, and whatever it sends then shows that it has moved on.
 extension CallerSession {
   /// All of a reply is here but its tail is kept back, until the caller is seen to read it.
   var isWithholding: Bool { withheld.isWhole }
@@ -258,6 +258,8 @@ extension CallerSession {
       closeIfIdle()
     } else {
       upstream?.replyReleased(behind, ahead)
+      // Whatever became of the lease, the caller gets what was set free.
+      sendOwed()
     }
   }
 

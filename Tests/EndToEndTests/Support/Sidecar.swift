@@ -8,6 +8,12 @@ final class Sidecar {
   struct Settings {
     /// Below `outbound:`, without indentation.
     var outbound: [String] = []
+    /// The address of the listeners for the peers.
+    var address = "127.0.0.1"
+    /// Further listeners, as they stand in the list.
+    var listeners: [String] = []
+    /// Where it runs, and its peers' addresses are.
+    var namespace: NetworkNamespace?
     /// Further sections as they stand in the file.
     var sections: [String] = []
     /// `log.level`.
@@ -45,27 +51,28 @@ final class Sidecar {
   /// Its process.
   var pid: pid_t { program.pid }
 
-  /// Starts it, with one listener for each peer's port.
+  /// Starts it, with one listener for each peer's port on 127.0.0.1.
   init(peers: [UInt16], _ settings: Settings = Settings()) throws {
     var template = Array("/tmp/lanekeeper-e2e-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw ProgramFailure("mkdtemp: \(String(cString: strerror(errno)))") }
     directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     var lines = ["node: e2e", "outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"]
-    for peer in peers { lines += ["    - listen: 127.0.0.1:0", "      peer: 127.0.0.1:\(peer)"] }
+    let listeners = peers.map { "{listen: \"\(settings.address):0\", peer: \"127.0.0.1:\($0)\"}" } + settings.listeners
+    lines += listeners.map { "    - \($0)" }
     lines += ["log:", "  path: \(directory)/log", "  level: \(settings.level)"] + settings.sections
     let path = directory + "/lanekeeper.yaml"
     guard let file = fopen(path, "w") else { throw ProgramFailure("cannot write \(path)") }
     fputs(lines.joined(separator: "\n") + "\n", file)
     fclose(file)
-    if let shell = settings.shell {
-      program = try RunningProgram(
+    let start = {
+      guard let shell = settings.shell else { return try RunningProgram(["run", "--config", path]) }
+      return try RunningProgram(
         ["-c", "\(shell); exec \"$0\" run --config \"$1\"", try Program.path(), path], executable: "/bin/sh")
-    } else {
-      program = try RunningProgram(["run", "--config", path])
     }
-    try waitFor("listener.opened", count: peers.count)
+    program = try settings.namespace?.run(start) ?? start()
+    try waitFor("listener.opened", count: listeners.count)
     ports = log("listener.opened").compactMap { $0["detail"]?.split(separator: ":").last.flatMap { UInt16($0) } }
-    guard ports.count == peers.count else { throw ProgramFailure("listeners: \(output)") }
+    guard ports.count == listeners.count else { throw ProgramFailure("listeners: \(output)") }
   }
 
   deinit {

@@ -18,7 +18,8 @@ struct SocketAddress: Hashable, CustomStringConvertible, Sendable {
     port = UInt16(bigEndian: raw.sin_port)
   }
 
-  fileprivate func withRaw<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+  /// Calls with the kernel's form of it.
+  func withRaw<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
     var raw = sockaddr_in()
     raw.sin_family = sa_family_t(AF_INET)
     raw.sin_port = port.bigEndian

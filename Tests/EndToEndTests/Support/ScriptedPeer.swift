@@ -2,7 +2,7 @@ import Glibc
 
 /// A datanode that does what a test says: each connection runs the test's closure on a thread of its own.
 final class ScriptedPeer: Sendable {
-  /// Its port on 127.0.0.1.
+  /// Its port.
   let port: UInt16
   private let listener: Int32
   private let state = Shared(State())
@@ -16,22 +16,23 @@ final class ScriptedPeer: Sendable {
 
   /// Listens.
   /// - Parameters:
+  ///   - address: one of this host's.
   ///   - port: 0 for a free one.
   ///   - serve: called with each connection and its number, from 0.
-  init(port wanted: UInt16 = 0, serve: @escaping @Sendable (StreamSocket, Int) -> Void) throws {
+  init(address: String = "127.0.0.1", port wanted: UInt16 = 0, serve: @escaping @Sendable (StreamSocket, Int) -> Void) throws {
     let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard listener >= 0 else { throw ProgramFailure("socket: \(String(cString: strerror(errno)))") }
     var on: Int32 = 1
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-    guard withLoopback(port: wanted, { bind(listener, $0, $1) }) == 0, listen(listener, 1024) == 0 else {
-      throw ProgramFailure("bind 127.0.0.1:\(wanted): \(String(cString: strerror(errno)))")
+    guard SocketAddress(address, wanted).withRaw({ bind(listener, $0, $1) }) == 0, listen(listener, 1024) == 0 else {
+      throw ProgramFailure("bind \(address):\(wanted): \(String(cString: strerror(errno)))")
     }
-    var address = sockaddr_in()
+    var bound = sockaddr_in()
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    _ = withUnsafeMutablePointer(to: &address) {
+    _ = withUnsafeMutablePointer(to: &bound) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(listener, $0, &length) }
     }
-    port = UInt16(bigEndian: address.sin_port)
+    port = UInt16(bigEndian: bound.sin_port)
     self.listener = listener
     let state = state
     acceptor.withLock {

@@ -14,6 +14,12 @@ final class Sidecar {
     var inbound: [String] = []
     /// The peers' ports of tunnels.
     var tunnels: [UInt16] = []
+    /// The address of the listeners for the peers.
+    var address = "127.0.0.1"
+    /// Further listeners, as they stand in the list.
+    var listeners: [String] = []
+    /// Where it runs, and its peers' addresses are.
+    var namespace: NetworkNamespace?
     /// Further sections as they stand in the file.
     var sections: [String] = []
     /// `log.level`.
@@ -55,14 +61,15 @@ final class Sidecar {
   /// Its process.
   var pid: pid_t { program.pid }
 
-  /// Starts it, with one listener for each peer's port.
+  /// Starts it, with one listener for each peer's port on 127.0.0.1.
   init(peers: [UInt16], _ settings: Settings = Settings()) throws {
     var template = Array("/tmp/lanekeeper-e2e-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw ProgramFailure("mkdtemp: \(String(cString: strerror(errno)))") }
     directory = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     var lines = ["node: e2e"]
-    if !peers.isEmpty { lines += ["outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"] }
-    for peer in peers { lines += ["    - listen: 127.0.0.1:0", "      peer: 127.0.0.1:\(peer)"] }
+    let listeners = peers.map { "{listen: \"\(settings.address):0\", peer: \"127.0.0.1:\($0)\"}" } + settings.listeners
+    if !listeners.isEmpty { lines += ["outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"] }
+    lines += listeners.map { "    - \($0)" }
     if let datanode = settings.datanode {
       lines += ["inbound:", "  listen: 127.0.0.1:0", "  datanode: 127.0.0.1:\(datanode)"] + settings.inbound.map { "  " + $0 }
     }
@@ -73,20 +80,23 @@ final class Sidecar {
     guard let file = fopen(path, "w") else { throw ProgramFailure("cannot write \(path)") }
     fputs(lines.joined(separator: "\n") + "\n", file)
     fclose(file)
-    if let shell = settings.shell {
-      program = try RunningProgram(
+    let start = {
+      guard let shell = settings.shell else { return try RunningProgram(["run", "--config", path]) }
+      return try RunningProgram(
         ["-c", "\(shell); exec \"$0\" run --config \"$1\"", try Program.path(), path], executable: "/bin/sh")
-    } else {
-      program = try RunningProgram(["run", "--config", path])
     }
-    let opened = try waitFor("listener.opened", count: peers.count + (settings.datanode == nil ? 0 : 1) + settings.tunnels.count)
+    program = try settings.namespace?.run(start) ?? start()
+    let inbound = settings.datanode == nil ? 0 : 1
+    let opened = try waitFor("listener.opened", count: listeners.count + inbound + settings.tunnels.count)
     func ports(_ direction: String) -> [UInt16] {
       opened.filter { $0["direction"] == direction }.compactMap { $0["detail"]?.split(separator: ":").last.flatMap { UInt16($0) } }
     }
     self.ports = ports("outbound")
     tunnelPorts = ports("tunnel")
     inboundPort = ports("inbound").first ?? 0
-    guard self.ports.count == peers.count, tunnelPorts.count == settings.tunnels.count else { throw ProgramFailure("listeners: \(output)") }
+    guard self.ports.count == listeners.count, tunnelPorts.count == settings.tunnels.count else {
+      throw ProgramFailure("listeners: \(output)")
+    }
   }
 
   deinit {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A blocking TCP connection over 127.0.0.1. May be closed from one thread while another reads.
+/// A blocking TCP connection. May be closed from one thread while another reads.
 final class StreamSocket: @unchecked Sendable {
   /// How a read ended.
   enum Ending: Equatable, Sendable {
@@ -38,6 +38,25 @@ final class StreamSocket: @unchecked Sendable {
       let reason = String(cString: strerror(errno))
       close(descriptor)
       throw ProgramFailure("connect 127.0.0.1:\(port): \(reason)")
+    }
+    self.init(owning: descriptor)
+  }
+
+  /// Connects to any address.
+  /// - Parameters:
+  ///   - port: the own port; another connection may have it too, towards another address.
+  ///   - transport: IPPROTO_TCP, or what stands above it.
+  convenience init(to remote: SocketAddress, from port: UInt16 = 0, transport: Int32 = 0) throws {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), transport)
+    guard descriptor >= 0 else { throw ProgramFailure("socket: \(String(cString: strerror(errno)))") }
+    var on: Int32 = 1
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+    var isConnected = port == 0 || SocketAddress("0.0.0.0", port).withRaw { bind(descriptor, $0, $1) } == 0
+    if isConnected { isConnected = remote.withRaw { connect(descriptor, $0, $1) } == 0 }
+    guard isConnected else {
+      let reason = String(cString: strerror(errno))
+      close(descriptor)
+      throw ProgramFailure("connect \(remote) from port \(port): \(reason)")
     }
     self.init(owning: descriptor)
   }

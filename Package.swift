@@ -82,12 +82,14 @@ let package = Package(
       name: "LaneBench", dependencies: ["CubeFSWire", "CLinux", "LinuxIO", "NetEndpoint", "LaneJSON"],
       swiftSettings: strict),
 
+    // What tests of several targets need of the kernel.
+    .target(name: "LinuxTestSupport", path: "Tests/LinuxTestSupport", swiftSettings: strict),
     .testTarget(
       name: "CubeFSWireTests", dependencies: ["CubeFSWire"],
       swiftSettings: strict),
     .testTarget(name: "NetEndpointTests", dependencies: ["NetEndpoint"], swiftSettings: strict),
     .testTarget(name: "LaneCoreTests", dependencies: ["LaneCore", "CubeFSWire"], swiftSettings: strict),
-    .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "NetEndpoint"], swiftSettings: strict),
+    .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "NetEndpoint", "LinuxTestSupport"], swiftSettings: strict),
     .testTarget(name: "LaneJSONTests", dependencies: ["LaneJSON"], swiftSettings: strict),
     .testTarget(
       name: "LaneTelemetryTests", dependencies: ["LaneTelemetry", "LaneCore", "LinuxIO", "NetEndpoint", "CubeFSWire"], swiftSettings: strict
@@ -100,7 +102,8 @@ let package = Package(
     .testTarget(name: "LaneSimulatorTests", dependencies: ["LaneSimulator"], swiftSettings: strict),
     .testTarget(name: "LaneLabTests", dependencies: ["LaneLab", "CubeFSWire", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["CubeFSWire", "NetEndpoint", "lanekeeper", "LaneBench"], swiftSettings: strict),
+      name: "EndToEndTests", dependencies: ["CubeFSWire", "NetEndpoint", "LinuxTestSupport", "lanekeeper", "LaneBench"],
+      swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxIO
+import LinuxTestSupport
 import NetEndpoint
 import Synchronization
 import Testing
@@ -107,20 +108,10 @@ private final class Signal: Sendable {
     #expect(answers.all.count == 9, "a closed helper says nothing more")
   }
 
-  /// The real thing: the caller's read waits for a page (userfaultfd), and so does the kernel's lock of its socket.
-  @Test func callerStuckInAPageFaultHoldsNobodyElse() throws {
-    let faults = Int32(truncatingIfNeeded: Variadic.syscall(323, Int(O_CLOEXEC | O_NONBLOCK)))
-    guard faults >= 0 else {
-      print("callerStuckInAPageFaultHoldsNobodyElse: no userfaultfd here (errno \(errno)), nothing tested")
-      return
-    }
-    let page = try #require(mmap(nil, 4096, PROT_READ | PROT_WRITE, Int32(MAP_PRIVATE | MAP_ANONYMOUS), -1, 0))
-    // UFFDIO_API (api 0xAA) and UFFDIO_REGISTER (range, mode MISSING), see ioctl_userfaultfd(2).
-    var api: [UInt64] = [0xAA, 0, 0]
-    try #require(Variadic.ioctl(faults, 0xC018_AA3F, &api) == 0)
-    var range: [UInt64] = [UInt64(UInt(bitPattern: page)), 4096, 1, 0]
-    try #require(Variadic.ioctl(faults, 0xC020_AA00, &range) == 0)
-
+  /// The real thing: the caller's read waits for a page, and so does the kernel's lock of its socket.
+  @Test(.enabled(if: HeldPage.refusal == nil, "cannot hold a page: \(HeldPage.refusal ?? "")"))
+  func callerStuckInAPageFaultHoldsNobodyElse() throws {
+    let page = try HeldPage()
     let reactor = try Reactor()
     let answers = Answers()
     let helper = try DiagnosticsHelper(reactor: reactor, capacity: 16) { answers.all.append($0) }
@@ -128,12 +119,10 @@ private final class Signal: Sendable {
     let stuck = try CallerPair()
     let fine = try CallerPair()
     let fd = stuck.caller
-    let address = UInt(bitPattern: page)
-    let reader = Background { _ = recv(fd, UnsafeMutableRawPointer(bitPattern: address), 1000, 0) }
+    let reader = Background { _ = recv(fd, page.address, 1000, 0) }
     try stuck.push(1000, from: stuck.accepted)
-    // The fault is reported by the descriptor: from then on the reader holds the socket.
-    var poller = pollfd(fd: faults, events: Int16(POLLIN), revents: 0)
-    try #require(poll(&poller, 1, 10_000) == 1)
+    // From then on the reader holds the socket.
+    try #require(page.waitUntilTouched())
 
     #expect(helper.ask(1, stuck.tuple) == .accepted)
     #expect(helper.ask(2, fine.tuple) == .accepted)
@@ -146,12 +135,11 @@ private final class Signal: Sendable {
     print("light look-up of a socket whose owner is stuck in a page fault: \(took) ns")
     #expect(took < 50_000_000)
 
-    close(faults)
+    page.letGo()
     reader.join()
     #expect(try turn(reactor) { answers.numbers(1) != nil })
     #expect((answers.all.last?.took ?? 0) >= DiagnosticsHelper.stuckAfter)
     #expect(helper.close(timeout: 5_000_000_000))
-    munmap(page, 4096)
   }
 
   /// 64 connections, always asked for again from within the answer, while the reactor moves bytes on them and looks lightly itself.

@@ -138,21 +138,6 @@ func failure(_ body: () throws(DiagnosticsFailure) -> CallerSocket) -> Diagnosti
 
 func median(_ values: [UInt64]) -> UInt64 { values.isEmpty ? 0 : values.sorted()[values.count / 2] }
 
-/// System calls that Swift cannot import because C declares them with `...`; Linux passes such arguments as it passes fixed ones.
-enum Variadic {
-  static func syscall(_ number: Int, _ first: Int, _ second: Int = 0) -> Int {
-    typealias Function = @convention(c) (Int, Int, Int) -> Int
-    guard let symbol = dlsym(nil, "syscall") else { return -1 }
-    return unsafeBitCast(symbol, to: Function.self)(number, first, second)
-  }
-
-  static func ioctl(_ fd: Int32, _ request: UInt, _ argument: UnsafeMutableRawPointer) -> Int32 {
-    typealias Function = @convention(c) (Int32, UInt, UnsafeMutableRawPointer) -> Int32
-    guard let symbol = dlsym(nil, "ioctl") else { return -1 }
-    return unsafeBitCast(symbol, to: Function.self)(fd, request, argument)
-  }
-}
-
 /// A thread of the test's own.
 final class Background {
   private final class Body {

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxIO
+import LinuxTestSupport
 import NetEndpoint
 import Testing
 

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxIO
+import LinuxTestSupport
 import NetEndpoint
 import Testing
 
@@ -64,28 +65,16 @@ import Testing
     pair.connection.close()
   }
 
-  /// The other end's read waits for a page (userfaultfd) and holds the socket: what arrives meanwhile stands in its backlog.
-  @Test func whatStandsInTheBacklogIsNotAcknowledged() throws {
-    let faults = Int32(truncatingIfNeeded: Variadic.syscall(323, Int(O_CLOEXEC | O_NONBLOCK)))
-    guard faults >= 0 else {
-      print("whatStandsInTheBacklogIsNotAcknowledged: no userfaultfd here (errno \(errno)), nothing tested")
-      return
-    }
-    let page = try #require(mmap(nil, 4096, PROT_READ | PROT_WRITE, Int32(MAP_PRIVATE | MAP_ANONYMOUS), -1, 0))
-    // UFFDIO_API (api 0xAA) and UFFDIO_REGISTER (range, mode MISSING), see ioctl_userfaultfd(2).
-    var api: [UInt64] = [0xAA, 0, 0]
-    try #require(Variadic.ioctl(faults, 0xC018_AA3F, &api) == 0)
-    var range: [UInt64] = [UInt64(UInt(bitPattern: page)), 4096, 1, 0]
-    try #require(Variadic.ioctl(faults, 0xC020_AA00, &range) == 0)
-
+  /// The other end's read waits for a page and holds the socket: what arrives meanwhile stands in its backlog.
+  @Test(.enabled(if: HeldPage.refusal == nil, "cannot hold a page: \(HeldPage.refusal ?? "")"))
+  func whatStandsInTheBacklogIsNotAcknowledged() throws {
+    let page = try HeldPage()
     let reactor = try Reactor()
     let pair = try Pair(reactor)
     let fd = pair.raw.fd
-    let address = UInt(bitPattern: page)
     pair.connection.send(Array(repeating: 7, count: 1_000))
-    let reader = Background { _ = recv(fd, UnsafeMutableRawPointer(bitPattern: address), 1_000, 0) }
-    var poller = pollfd(fd: faults, events: Int16(POLLIN), revents: 0)
-    try #require(poll(&poller, 1, 10_000) == 1)
+    let reader = Background { _ = recv(fd, page.address, 1_000, 0) }
+    try #require(page.waitUntilTouched())
 
     pair.connection.send(Array(repeating: 7, count: 500))
     // Longer than an acknowledgement is ever delayed.
@@ -95,11 +84,10 @@ import Testing
       let acknowledged = try #require(pair.connection.acknowledgedBytes)
       if acknowledged > 1_000 { Issue.record("\(acknowledged) bytes are acknowledged"); break }
     }
-    close(faults)
+    page.letGo()
     reader.join()
     #expect(try turn(reactor) { pair.connection.acknowledgedBytes == 1_500 })
     pair.connection.close()
-    munmap(page, 4096)
   }
 
   @Test func receivedCountsWhatIsUnreadAndTheEnd() throws {

@@ -17,6 +17,12 @@ struct MetricsPort {
     _ configuration: Configuration.Metrics, _ source: SnapshotSource, _ process: ProcessFigures
   ) throws(Service.Failure) -> MetricsPort? {
     guard let listen = configuration.listen else { return nil }
+    let needed = AdminServer<ServiceSnapshot>.descriptorsAtStart
+    do throws(SystemFailure) {
+      try ProcessControls.probeDescriptors(needed)
+    } catch {
+      throw Service.Failure(description: "metrics.listen \(listen): needs \(needed) descriptors more: \(error)")
+    }
     do throws(SystemFailure) {
       let port = try MetricsPort(on: listen, source, process)
       var event = LaneEvent(.metricsOpened)

@@ -15,6 +15,14 @@ public enum ProcessControls {
     return (before, after)
   }
 
+  /// Fails where the process cannot open that many descriptors more, and leaves none open: to be asked before what would not
+  /// fail but end the process.
+  public static func probeDescriptors(_ count: Int) throws(SystemFailure) {
+    var opened: [Int32] = []
+    defer { for descriptor in opened { _ = clinux_close(descriptor) } }
+    for _ in 0..<count { opened.append(try check(.eventDescriptor, clinux_eventfd_create())) }
+  }
+
   /// Sets the soft limit of open descriptors.
   public static func setDescriptorLimit(_ soft: UInt64) throws(SystemFailure) {
     try check(.descriptorLimit, clinux_set_descriptor_limit(soft))

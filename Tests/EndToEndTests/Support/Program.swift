@@ -133,6 +133,8 @@ final class RunningProgram {
 
   /// Standard output so far.
   var output: String { String(decoding: captured[0], as: UTF8.self) }
+  /// The same, as bytes.
+  var outputBytes: [UInt8] { captured[0] }
   /// Standard error so far.
   var errors: String { String(decoding: captured[1], as: UTF8.self) }
 

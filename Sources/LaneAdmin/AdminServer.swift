@@ -18,10 +18,11 @@ public final class AdminServer<Snapshot: Sendable>: Sendable {
   /// thread.
   public typealias Ask = @Sendable (_ answer: @escaping @Sendable (Snapshot) -> Void) -> Bool
 
-  /// The descriptors that a server opens when it starts: SwiftNIO's loop has an epoll, an eventfd and a timerfd, and there is the
-  /// listener. SwiftNIO ends the process where the loop does not get its own (`MultiThreadedEventLoopGroup.runTheLoop`, 2.101.2),
-  /// so whoever makes a server makes sure of them before.
-  public static var descriptorsAtStart: Int { 4 }
+  /// The descriptors that must be free where a server is made. Four for its start: SwiftNIO's loop has an epoll, an eventfd and a
+  /// timerfd, and there is the listener; SwiftNIO ends the process where the loop does not get its own
+  /// (`MultiThreadedEventLoopGroup.runTheLoop`, 2.101.2). Four for its end, which a start that fails comes to at once: it goes by way
+  /// of Dispatch, whose manager opens as many and ends the process without them.
+  public static var descriptorsAtStart: Int { 8 }
 
   /// The address in use, with the real port where 0 was asked for.
   public let endpoint: Endpoint

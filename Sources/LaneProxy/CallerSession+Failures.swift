@@ -102,15 +102,7 @@ extension CallerSession {
       if exchange.operationClass.handing == .single { gate.singleReplyEnded() }
       return outcome
     }
-    switch outcome {
-    case .sent, .queued: return isOpen
-    case .overflow:
-      fail(.pendingOutput)
-      return false
-    case .failed:
-      callerLost(.callerReset)
-      return false
-    }
+    return goesOn(after: outcome) && isOpen
   }
 
   /// The request that waits for a connection will not get one.

@@ -222,15 +222,7 @@ extension CallerSession {
     withheld.front = 0
     let outcome = withheld.tail.withUnsafeBytes { transmit(UnsafeRawBufferPointer(rebasing: $0[..<front]), as: .gated) }
     withheld.tail.removeFirst(front)
-    ended(by: outcome)
-  }
-
-  private func ended(by outcome: SendOutcome) {
-    switch outcome {
-    case .sent, .queued: break
-    case .overflow: fail(.pendingOutput)
-    case .failed: callerLost(.callerReset)
-    }
+    goesOn(after: outcome)
   }
 
   /// The gate has set the tail free, or can say nothing: the reply is completed, and what follows it goes on.
@@ -246,7 +238,7 @@ extension CallerSession {
     if failed == nil, behind == nil, let upstream, upstream.nextMayFollow, owed.take(withheld.tail) {
       gate.wrote(owed.count, as: .gated)
     } else {
-      ended(by: withheld.tail.withUnsafeBytes { transmit($0, as: .gated) })
+      goesOn(after: withheld.tail.withUnsafeBytes { transmit($0, as: .gated) })
     }
     gate.tailWritten()
     guard isOpen else { return }
@@ -266,7 +258,7 @@ extension CallerSession {
   /// The released tail goes out on its own: nothing follows it at once.
   func sendOwed() {
     guard owed.count > 0, isOpen else { return }
-    ended(by: withUnsafeTemporaryAllocation(byteCount: OwedTail.capacity, alignment: 8) { send(owed.drain(into: $0)) })
+    goesOn(after: withUnsafeTemporaryAllocation(byteCount: OwedTail.capacity, alignment: 8) { send(owed.drain(into: $0)) })
   }
 
   /// Puts the released tail in front of what was read behind it. `start` has `OwedTail.capacity` bytes of memory in front.

@@ -7,7 +7,7 @@ internal import NetEndpoint
 ///
 /// A session holds at most one upstream. What it cannot send on it waits, unread where possible: the copy that is held is at
 /// most one read.
-final class CallerSession: Connection {
+final class CallerSession: Connection, ReplySink {
   /// What the session waits for before it takes the next request.
   enum Waiting {
     case nothing
@@ -159,9 +159,6 @@ final class CallerSession: Connection {
 
   // MARK: Handing replies to the caller
 
-  /// How much is read at a time for a caller that does not keep up, bytes: what waits here is a pause of the peer's.
-  private static let laggingReadSize = 16 * 1024
-
   /// The one way by which bytes reach the caller; the gate keeps the books.
   func transmit(_ bytes: UnsafeRawBufferPointer, as handing: GateLedger.Handing) -> SendOutcome {
     if owed.count > 0 { sendOwed() }
@@ -173,24 +170,7 @@ final class CallerSession: Connection {
 
   /// Hands on what passed the judge. False where the session has ended.
   func deliver(_ bytes: UnsafeRawBufferPointer, from source: Upstream) -> Bool {
-    switch transmit(bytes, as: source.operationClass.handing) {
-    case .sent:
-      source.readLimit = Reactor.readBufferSize
-      return true
-    case .queued:
-      source.readLimit = Self.laggingReadSize
-      // Not a byte more is taken from the peer than the caller takes from us.
-      source.pauseReading()
-      if !slowReader.isBehind { slowReader.fallsBehind(now: reactor.now, owed: unacknowledgedBytes) }
-      updateTimer()
-      return true
-    case .overflow:
-      fail(.pendingOutput)
-      return false
-    case .failed:
-      callerLost(.callerReset)
-      return false
-    }
+    handed(transmit(bytes, as: source.operationClass.handing), from: source)
   }
 
   /// One reply has passed the judge, to its last byte.
@@ -218,12 +198,7 @@ final class CallerSession: Connection {
 
   func finished(_ exchange: Exchange, _ outcome: Outcome) {
     proxy.accounting.end(exchange.operationClass, outcome)
-    guard proxy.wantsDetail else { return }
-    var event = LaneEvent(.operationFinished)
-    event.outcome = outcome
-    event.operation = LaneEvent.Operation(exchange)
-    event.duration = reactor.now &- exchange.startedAt
-    record(&event)
+    tell(exchange, outcome)
   }
 
   func record(_ event: inout LaneEvent) {

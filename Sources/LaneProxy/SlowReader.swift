@@ -2,6 +2,9 @@ internal import LinuxIO
 
 /// A reader that does not take what it is owed, while its server waits (PROTOCOL.md section 6, number 2).
 struct SlowReader {
+  /// How much is read at a time for one that does not keep up, bytes: what waits for it is a pause of its server's.
+  static let readSize = 16 * 1024
+
   private var since: Nanoseconds?
   /// When it was last looked at, and how much it had not acknowledged then.
   private var look: (time: Nanoseconds, owed: Int) = (0, 0)

@@ -4,7 +4,7 @@ internal import LinuxIO
 internal import NetEndpoint
 
 /// One connection to a peer: being dialled, leased to a caller's session, or idle in its lane.
-final class Upstream: Connection {
+final class Upstream: Connection, ReplySource {
   let peer: Peer
   let id: Int
   let operationClass: OperationClass

@@ -4,7 +4,7 @@ internal import LinuxIO
 internal import NetEndpoint
 
 /// The upstream of one inbound session: to the local datanode, for as long as the session lasts.
-final class DatanodeConnection: Connection {
+final class DatanodeConnection: Connection, ReplySource {
   /// Set before the first event; nil once the session has ended.
   var owner: InboundSession?
   var framer: Framer

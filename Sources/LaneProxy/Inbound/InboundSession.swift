@@ -8,7 +8,7 @@ internal import NetEndpoint
 ///
 /// The datanode is dialled before the caller is read: a datanode that is down is a reset, not a silence. What one side does to its
 /// connection the other side sees: an end, a half-close, a reset.
-final class InboundSession: Connection {
+final class InboundSession: Connection, ReplySink {
   let inbound: Inbound
   let number: Int
   let datanode: DatanodeConnection
@@ -72,7 +72,6 @@ final class InboundSession: Connection {
 
   override func drained() {
     slowReader.hasCaughtUp()
-    datanode.readLimit = Reactor.readBufferSize
     datanode.resumeReading()
     updateTimer()
     closeIfIdle()
@@ -112,28 +111,9 @@ final class InboundSession: Connection {
 
   // MARK: Handing replies to the caller
 
-  /// How much is read at a time for a caller that does not keep up, bytes: what waits here is a pause of the datanode's.
-  private static let laggingReadSize = 16 * 1024
-
   /// Hands on what passed the judge. False where the session has ended.
   func deliver(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    switch send(bytes) {
-    case .sent:
-      return true
-    case .queued:
-      datanode.readLimit = Self.laggingReadSize
-      // Not a byte more is taken from the datanode than the caller takes from us.
-      datanode.pauseReading()
-      if !slowReader.isBehind { slowReader.fallsBehind(now: reactor.now, owed: unacknowledgedBytes) }
-      updateTimer()
-      return true
-    case .overflow:
-      fail(.pendingOutput)
-      return false
-    case .failed:
-      callerLost(.callerReset)
-      return false
-    }
+    handed(send(bytes), from: datanode)
   }
 
   /// What was answered has been handed on: count it, and forget it.
@@ -145,12 +125,7 @@ final class InboundSession: Connection {
 
   func finished(_ exchange: Exchange, _ outcome: Outcome) {
     inbound.accounting.end(exchange.operationClass, outcome)
-    guard proxy.wantsDetail else { return }
-    var event = LaneEvent(.operationFinished)
-    event.outcome = outcome
-    event.operation = LaneEvent.Operation(exchange)
-    event.duration = reactor.now &- exchange.startedAt
-    record(&event)
+    tell(exchange, outcome)
   }
 
   func record(_ event: inout LaneEvent) {

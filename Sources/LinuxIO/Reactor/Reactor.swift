@@ -41,7 +41,7 @@ public final class Reactor {
     }
     self.epoll = epoll
     mailbox = ReactorMailbox(descriptor: wake)
-    // The kernel lets a timer be 50 µs late unless told otherwise, which is more than the shortest waits here. Of no use is no harm.
+    // The kernel lets a timer be 50 µs late unless told otherwise, which is more than the shortest waits here. Where this fails it stays so.
     _ = clinux_timer_slack(1_000)
     now = clinux_monotonic()
     let page = 4096

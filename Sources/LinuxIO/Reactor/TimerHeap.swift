@@ -49,8 +49,8 @@ final class TimerHeap {
   }
 
   /// Runs what is due. Entries that a running action adds wait for the next turn at the latest: the pass has a bound.
-  @inline(__always)
   /// True where an action was taken.
+  @inline(__always)
   func fire(upTo now: Nanoseconds) -> Bool {
     count > 0 && entries[0].key <= now ? fireDue(now) : false
   }

@@ -188,26 +188,10 @@ import Testing
 
   /// All in flight end in order, and then the connection.
   @Test func aStrayReplyFailsAllInFlightInOrder() throws {
-    let datanode = try ScriptedPeer { socket, _ in
-      let requests = (0..<20).compactMap { _ in socket.receiveRequest() }
-      guard requests.count == 20 else { return }
-      for request in requests.prefix(5) { socket.send(Exemplar.reply(to: request)) }
-      socket.send(Exemplar.reply(to: requests[5].with(reqID: 1 << 40)))
-      for request in requests.dropFirst(5) { socket.send(Exemplar.reply(to: request)) }
-      _ = socket.receiveToEnd()
-    }
+    let datanode = try ScriptedPeer { socket, _ in StrayReply.serve(socket) }
     let sidecar = try Sidecar(peers: [], .init(datanode: datanode.port))
     let caller = try StreamSocket(port: sidecar.inboundPort)
-    let requests = (0..<20).map { Exemplar.request($0 % 2 == 0 ? 0x01 : 0x13, reqID: Int64($0), partition: 7) }
-    caller.send(requests.flatMap(\.bytes))
-    for (index, request) in requests.enumerated() {
-      let reply = caller.receivePacket()
-      if index < 5 {
-        #expect(reply == Exemplar.reply(to: request))
-      } else {
-        #expect(reply?.isErrorReply(to: request) == true)
-      }
-    }
+    StrayReply.expectTheRestToFail(caller)
     #expect(caller.receive(1).ending == .end)
     let accounting = try sidecar.stop()
     #expect(accounting.started == 20 && accounting.delivered == 5 && accounting.errorReply == 15)

@@ -33,6 +33,8 @@ let package = Package(
     // System libraries and kernel structures: no logic.
     .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
     .systemLibrary(name: "CYaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+    .systemLibrary(name: "COpenSSLSystem", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .target(name: "COpenSSL", dependencies: ["COpenSSLSystem"], cSettings: strictC),
     .target(name: "CLinux", cSettings: strictC),
 
     // What a packet is, what to decide about it, and how bytes move: three modules that do not know each other's concerns.
@@ -42,7 +44,7 @@ let package = Package(
       name: "LaneCore",
       dependencies: ["CubeFSWire", "NetEndpoint", .product(name: "DequeModule", package: "swift-collections")],
       swiftSettings: dataPath),
-    .target(name: "LinuxIO", dependencies: ["CLinux", "NetEndpoint"], swiftSettings: dataPath),
+    .target(name: "LinuxIO", dependencies: ["CLinux", "COpenSSL", "NetEndpoint"], swiftSettings: dataPath),
 
     .target(
       name: "LaneProxy",
@@ -84,12 +86,12 @@ let package = Package(
 
     // What tests of several targets need of the kernel.
     .target(name: "LinuxTestSupport", path: "Tests/LinuxTestSupport", swiftSettings: strict),
-    .testTarget(
-      name: "CubeFSWireTests", dependencies: ["CubeFSWire"],
-      swiftSettings: strict),
+    // Bytes, checksums and seeds, not the program's own. Optimised in debug, too: some tests make megabytes within a time limit.
+    .target(name: "TestBytes", path: "Tests/TestBytes", swiftSettings: strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
+    .testTarget(name: "CubeFSWireTests", dependencies: ["CubeFSWire", "TestBytes"], swiftSettings: strict),
     .testTarget(name: "NetEndpointTests", dependencies: ["NetEndpoint"], swiftSettings: strict),
-    .testTarget(name: "LaneCoreTests", dependencies: ["LaneCore", "CubeFSWire"], swiftSettings: strict),
-    .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "NetEndpoint", "LinuxTestSupport"], swiftSettings: strict),
+    .testTarget(name: "LaneCoreTests", dependencies: ["LaneCore", "CubeFSWire", "TestBytes"], swiftSettings: strict),
+    .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "NetEndpoint", "LinuxTestSupport", "TestBytes"], swiftSettings: strict),
     .testTarget(name: "LaneJSONTests", dependencies: ["LaneJSON"], swiftSettings: strict),
     .testTarget(
       name: "LaneTelemetryTests", dependencies: ["LaneTelemetry", "LaneCore", "LinuxIO", "NetEndpoint", "CubeFSWire"], swiftSettings: strict
@@ -97,12 +99,12 @@ let package = Package(
     .testTarget(name: "LaneAdminTests", dependencies: ["LaneAdmin", "NetEndpoint"], swiftSettings: strict),
     .testTarget(
       name: "LaneControlTests",
-      dependencies: ["LaneControl", "LaneCore", "LaneProxy", "LaneTelemetry", "LinuxIO", "CubeFSWire", "NetEndpoint"], swiftSettings: strict
-    ),
+      dependencies: ["LaneControl", "LaneCore", "LaneProxy", "LaneTelemetry", "LinuxIO", "CubeFSWire", "NetEndpoint", "TestBytes"],
+      swiftSettings: strict),
     .testTarget(name: "LaneSimulatorTests", dependencies: ["LaneSimulator"], swiftSettings: strict),
     .testTarget(name: "LaneLabTests", dependencies: ["LaneLab", "CubeFSWire", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["CubeFSWire", "NetEndpoint", "LinuxTestSupport", "lanekeeper", "LaneBench"],
+      name: "EndToEndTests", dependencies: ["CubeFSWire", "NetEndpoint", "LinuxTestSupport", "TestBytes", "lanekeeper", "LaneBench"],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

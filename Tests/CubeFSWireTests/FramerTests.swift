@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 /// The framer against an independent reader, over made-up streams of every dialect, and over noise.

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 @Suite struct PacketTests {
@@ -56,7 +57,7 @@ import Testing
     #expect(PayloadCRC.of([]) == 0)
     var generator = SeededGenerator(seed: testSeed())
     let bytes = (0..<5_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
-    let whole = RawReader.crc32(bytes)
+    let whole = crc32(bytes)
     for _ in 0..<50 {
       var crc = PayloadCRC()
       var position = 0

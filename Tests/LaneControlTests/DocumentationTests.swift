@@ -1,4 +1,5 @@
 import NetEndpoint
+import TestBytes
 import Testing
 
 @testable import LaneControl
@@ -103,7 +104,7 @@ import Testing
   @Test func mutationsOfTheDefaultFileNeverTrap() {
     let seed = UInt64.random(in: 0 ... .max)
     print("seed of mutationsOfTheDefaultFileNeverTrap: \(seed)")
-    var numbers = SeededNumbers(state: seed)
+    var numbers = SeededGenerator(seed: seed)
     let original = Array(Configuration.printDefault().utf8)
     let pieces = [
       "-", "0", "99999999999999999999", "[", "]", "{", "}", ":", "\n", " ", "\"", "&a ", "*a", "null", "\u{0}", "\u{FF}", "? ", "!x ",

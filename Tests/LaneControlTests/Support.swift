@@ -17,16 +17,3 @@ func parse(_ text: String) -> Parsed {
 func withListener(_ rest: String, outbound: String = "") -> String {
   "outbound: {listeners: [{listen: \"127.0.0.1:0\", intercept: true}]\(outbound.isEmpty ? "" : ", \(outbound)")}\n\(rest)"
 }
-
-/// Numbers from a seed (SplitMix64).
-struct SeededNumbers: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}

@@ -1,6 +1,7 @@
 import Glibc
 import LinuxIO
 import NetEndpoint
+import TestBytes
 import Testing
 
 @Suite struct ConnectionTests {
@@ -71,7 +72,7 @@ import Testing
     options.sendBuffer = 8192
     let pair = try Pair(reactor, options: options, receiveBuffer: 8192)
     let connection = pair.connection
-    var source = SeededBytes(seed: 11)
+    var source = SeededGenerator(seed: 11)
     var expected = RunningSum()
     var accepted = 0
     sending: while true {
@@ -152,7 +153,7 @@ import Testing
     var options = SocketOptions()
     options.sendBuffer = 8192
     let pair = try Pair(reactor, options: options, receiveBuffer: 8192)
-    let bytes = SeededBytes(seed: 5).copyBytes(500_000)
+    let bytes = SeededGenerator(seed: 5).copyBytes(500_000)
     #expect(pair.connection.send(bytes) == .queued)
     pair.connection.shutdownWrite()
     #expect(pair.connection.pendingBytes > 0)
@@ -245,7 +246,7 @@ import Testing
   }
 }
 
-extension SeededBytes {
+extension SeededGenerator {
   func copyBytes(_ count: Int) -> [UInt8] {
     var copy = self
     return copy.bytes(count)

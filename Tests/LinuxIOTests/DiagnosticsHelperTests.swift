@@ -3,6 +3,7 @@ import LinuxIO
 import LinuxTestSupport
 import NetEndpoint
 import Synchronization
+import TestBytes
 import Testing
 
 /// Answers as they arrive.
@@ -194,7 +195,7 @@ private final class Signal: Sendable {
   @Test func noWakeUpIsLost() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     print("noWakeUpIsLost: seed \(seed)")
-    var random = SeededBytes(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let reactor = try Reactor()
     var answered = 0
     let helper = try DiagnosticsHelper(

@@ -1,6 +1,7 @@
 import Glibc
 import LinuxIO
 import NetEndpoint
+import TestBytes
 import Testing
 
 /// An answer put together byte by byte from the offsets of linux/netlink.h and linux/inet_diag.h, not by the code under test.
@@ -163,7 +164,7 @@ private final class GuardedPage {
   @Test func hostileMessagesAreRefusedWithinBounds() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     print("hostileMessagesAreRefusedWithinBounds: seed \(seed)")
-    var random = SeededBytes(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let page = try GuardedPage()
     var plain = Answer()
     plain.attributes = [(8, [3]), (2, Answer.info(280)), (19, [8, 0, 1, 0, 0x74, 0x6C, 0x73, 0])]

@@ -1,6 +1,7 @@
 import Glibc
 import LinuxIO
 import NetEndpoint
+import TestBytes
 import Testing
 
 @Suite struct RelayTests {
@@ -58,7 +59,7 @@ import Testing
     options.downstream.sendBuffer = 16384
     options.upstream.receiveBuffer = 16384
     let rig = try Rig(options, receiveBuffer: 16384)
-    var random = SeededBytes(seed: seed)
+    var random = SeededGenerator(seed: seed)
     var sent = RunningSum()
     var seen = RunningSum()
     var rest: [UInt8] = []

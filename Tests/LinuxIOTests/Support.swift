@@ -127,27 +127,6 @@ struct Pair {
   }
 }
 
-/// SplitMix64: a seeded stream of bytes that both ends can make for themselves.
-struct SeededBytes: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
-
-  mutating func bytes(_ count: Int) -> [UInt8] {
-    var result: [UInt8] = []
-    result.reserveCapacity(count + 8)
-    while result.count < count { withUnsafeBytes(of: next()) { result += $0 } }
-    return Array(result.prefix(count))
-  }
-}
-
 /// Fletcher-like sum over any split of a stream: order matters, pieces do not.
 struct RunningSum: Equatable {
   private(set) var count = 0

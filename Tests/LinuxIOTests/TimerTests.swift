@@ -1,4 +1,5 @@
 import LinuxIO
+import TestBytes
 import Testing
 
 @Suite struct TimerTests {
@@ -43,7 +44,7 @@ import Testing
   @Test func tenThousandAgreeWithAnIndependentModel() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
     print("timer seed \(seed)")
-    var random = SeededBytes(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let reactor = try Reactor()
     let base = Reactor.clock()
     var deadlines = [UInt64?](repeating: nil, count: 10_000)

@@ -94,16 +94,6 @@ enum RawReader {
     if signed && bytes.first ?? 0 > 127 { value -= 1 << Int128(bytes.count * 8) }
     return value
   }
-
-  /// crc32 (IEEE) bit by bit, from its polynomial.
-  static func crc32(_ bytes: [UInt8]) -> UInt32 {
-    var register: UInt32 = 0xFFFF_FFFF
-    for byte in bytes {
-      register ^= UInt32(byte)
-      for _ in 0..<8 { register = register & 1 == 1 ? register >> 1 ^ 0xEDB8_8320 : register >> 1 }
-    }
-    return ~register
-  }
 }
 
 extension RawPacket {

@@ -1,5 +1,6 @@
 import CubeFSWire
 import Glibc
+import TestBytes
 import Testing
 
 /// What callers of the local datanode do: leave, go on with replies unread, read slowly, say goodbye.

@@ -1,5 +1,6 @@
 import CubeFSWire
 import Glibc
+import TestBytes
 import Testing
 
 /// What a caller sees where its datanode fails, answers wrongly, or does not answer.

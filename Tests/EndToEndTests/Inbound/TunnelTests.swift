@@ -1,4 +1,5 @@
 import Glibc
+import TestBytes
 import Testing
 
 /// Raft's ports: bytes, and nothing else.

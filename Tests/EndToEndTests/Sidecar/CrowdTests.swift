@@ -1,5 +1,6 @@
 import CubeFSWire
 import Glibc
+import TestBytes
 import Testing
 
 /// Many connections, few descriptors, processes that die: DESIGN.md G8 and G9.

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 /// Garbage, lengths over their limits, streams that stop, replies that are nobody's: over real sockets, both ways.

@@ -1,5 +1,6 @@
 import CubeFSWire
 import Glibc
+import TestBytes
 import Testing
 
 /// The delivery gate over real sockets: what a caller that does not read can and cannot find in its socket.

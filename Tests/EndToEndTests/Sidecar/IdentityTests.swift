@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 /// DESIGN.md G1 and G2.
@@ -46,7 +47,7 @@ import Testing
     let wrong = Shared<[String]>([])
     let seed = UInt64.random(in: 1...1 << 32)
     BlockingThread.run(6) { thread in
-      var random = SplitMix(seed: seed &+ UInt64(thread))
+      var random = SeededGenerator(seed: seed &+ UInt64(thread))
       guard let caller = try? StreamSocket(port: port) else { return wrong.withLock { $0.append("no connection") } }
       for round in 0..<150 {
         guard let opcode = opcodes.randomElement(using: &random) else { return }

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 /// Callers that send one request and read until done: what a new request means for the old one.

@@ -1,5 +1,6 @@
 import CubeFSWire
 import Glibc
+import TestBytes
 import Testing
 
 /// Hundreds of gated callers at once, with replies of all shapes, some of them a byte at a time.
@@ -11,7 +12,7 @@ import Testing
   private struct Plan {
     let requests: [WirePacket]
 
-    init(number: Int, _ random: inout SplitMix) {
+    init(number: Int, _ random: inout SeededGenerator) {
       requests = (0..<rounds).map { round in
         // One in 20 wants megabytes: more would be a test of the loopback device.
         let isLong = Int.random(in: 0..<20, using: &random) == 0
@@ -42,7 +43,7 @@ import Testing
 
   @Test(arguments: [UInt64.random(in: 0..<1 << 32)]) func eachGetsItsOwnReplies(_ seed: UInt64) throws {
     print("seed \(seed)")
-    var random = SplitMix(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let plans = (0..<Self.callers).map { Plan(number: $0, &random) }
     let peer = try Self.peer()
     let sidecar = try Sidecar(peers: [peer.port], .init(sections: ["metrics: {listen: \"127.0.0.1:0\"}"]))

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 /// Any split of the streams, every header length, and readers that are slow.

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 /// Callers that send many requests and match the replies themselves: PROTOCOL.md section 3, DESIGN.md G6.

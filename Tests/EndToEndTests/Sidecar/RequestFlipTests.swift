@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 /// Each bit of a request's header turned over, for each opcode, over real sockets.

@@ -1,6 +1,7 @@
 import CubeFSWire
 import Glibc
 import LinuxTestSupport
+import TestBytes
 import Testing
 
 /// Callers that cannot go on while a reply of theirs is gated: what becomes of it, and of everybody else.

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 import Testing
 
 /// Opcodes of a later release: one upstream of their own for each caller's connection, in order, matched by stamp.

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 
 /// One correct exchange for each opcode: a request, and the answer that ends it.
 enum Exemplar {

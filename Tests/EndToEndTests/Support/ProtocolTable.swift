@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 
 /// PROTOCOL.md sections 1, 2 and 6 once more, as a fresh reader took them down: what a caller must see for any bytes that a peer
 /// answers, and what a peer must see for any bytes that a caller sends. It knows nothing of the program's own tables.

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 
 /// What a peer answers to a repair stream's request: one shape of replies each. Request and answer follow from the caller's number
 /// alone, which travels as the partition: the peer and the oracle need no more.

@@ -1,5 +1,6 @@
 import CubeFSWire
 import Glibc
+import TestBytes
 
 /// The answer to each request 09 as blocks of one size; the payloads are made once, as crowds ask for the same ones.
 struct RepairStream: Sendable {

@@ -1,4 +1,5 @@
 import CubeFSWire
+import TestBytes
 
 /// A packet as it is on the wire: header with its optional parts, Arg, payload.
 struct WirePacket: Equatable, Sendable {
@@ -63,22 +64,6 @@ struct WirePacket: Equatable, Sendable {
     packet.header.reqID = reqID
     return packet
   }
-}
-
-/// crc32 (IEEE 802.3), bit by bit: not the program's library.
-func crc32(_ bytes: some Sequence<UInt8>) -> UInt32 {
-  var crc: UInt32 = 0xFFFF_FFFF
-  for byte in bytes { crc = crc >> 8 ^ crcTable[Int((crc ^ UInt32(byte)) & 0xFF)] }
-  return ~crc
-}
-
-private let crcTable: [UInt32] = (0..<256).map { number in
-  (0..<8).reduce(UInt32(number)) { crc, _ in crc & 1 == 1 ? 0xEDB8_8320 ^ crc >> 1 : crc >> 1 }
-}
-
-/// Bytes that are not the same at two places.
-func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
-  (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 131) ^ ($0 >> 8) &+ seed) }
 }
 
 /// A number as eight bytes, big endian.

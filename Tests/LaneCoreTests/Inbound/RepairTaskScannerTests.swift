@@ -1,5 +1,6 @@
 import LaneCore
 import NetEndpoint
+import TestBytes
 import Testing
 
 /// The body of a NotifyReplicasToRepair: PROTOCOL.md section 6, "Bodies".

@@ -1,0 +1,62 @@
+#ifndef COPENSSL_H
+#define COPENSSL_H
+
+// OpenSSL 3.0's TLS and X.509 interfaces, the macros of them that Swift does not see as functions, and the BIO through which the
+// library reaches a socket. No logic: what a result means is decided in LinuxIO.
+
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// Where one connection's records come from and go to: they are received from a socket as OpenSSL asks for them, and what it writes
+/// is gathered in memory of the caller's.
+struct copenssl_socket {
+  /// The socket; -1 answers every read with the end.
+  int fd;
+  /// The errno with which the last recv(2) failed, 0 where it did not.
+  int receive_errno;
+  /// recv(2) has answered 0.
+  int ended;
+  /// The last recv(2) filled the room it was given: there may be more.
+  int filled;
+  /// Where written records are gathered; NULL refuses them.
+  uint8_t *output;
+  size_t output_count;
+  size_t output_capacity;
+};
+
+/// The method of such BIOs, one for the process; NULL where memory is short.
+BIO_METHOD *copenssl_socket_method(void);
+/// A BIO over the structure, which must outlive it. NULL where memory is short.
+BIO *copenssl_socket_bio(BIO_METHOD *method, struct copenssl_socket *socket);
+
+// Macros.
+
+static inline int copenssl_set_min_version(SSL_CTX *context, int version) {
+  return (int)SSL_CTX_set_min_proto_version(context, version);
+}
+static inline void copenssl_set_mode(SSL_CTX *context, long mode) { (void)SSL_CTX_set_mode(context, mode); }
+static inline void copenssl_session_cache_off(SSL_CTX *context) { (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); }
+static inline void copenssl_read_ahead(SSL_CTX *context) { (void)SSL_CTX_set_read_ahead(context, 1); }
+static inline int copenssl_set_server_name(SSL *ssl, const char *name) { return (int)SSL_set_tlsext_host_name(ssl, name); }
+static inline int copenssl_error_reason(unsigned long code) { return ERR_GET_REASON(code); }
+static inline int copenssl_error_library(unsigned long code) { return ERR_GET_LIB(code); }
+static inline int copenssl_general_name_count(const GENERAL_NAMES *names) { return sk_GENERAL_NAME_num(names); }
+static inline GENERAL_NAME *copenssl_general_name(const GENERAL_NAMES *names, int index) { return sk_GENERAL_NAME_value(names, index); }
+static inline int copenssl_certificate_count(const STACK_OF(X509) *list) { return sk_X509_num(list); }
+static inline X509 *copenssl_certificate(const STACK_OF(X509) *list, int index) { return sk_X509_value(list, index); }
+static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
+  return (int)SSL_CTX_add1_chain_cert(context, certificate);
+}
+static inline EVP_PKEY *copenssl_new_p256_key(void) { return EVP_EC_gen("P-256"); }
+
+#endif

@@ -1,0 +1,91 @@
+#include "COpenSSL.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int socket_create(BIO *bio) {
+  BIO_set_init(bio, 1);
+  return 1;
+}
+
+static int socket_read(BIO *bio, char *buffer, size_t capacity, size_t *taken) {
+  struct copenssl_socket *socket = BIO_get_data(bio);
+  ssize_t count;
+
+  BIO_clear_retry_flags(bio);
+  *taken = 0;
+  if (socket == NULL) return 0;
+  if (socket->fd < 0) {
+    socket->ended = 1;
+    return 0;
+  }
+  do count = recv(socket->fd, buffer, capacity, 0);
+  while (count < 0 && errno == EINTR);
+  if (count > 0) {
+    socket->filled = (size_t)count == capacity;
+    *taken = (size_t)count;
+    return 1;
+  }
+  socket->filled = 0;
+  if (count == 0) {
+    socket->ended = 1;
+  } else if (errno == EAGAIN) {
+    BIO_set_retry_read(bio);
+  } else {
+    socket->receive_errno = errno;
+  }
+  return 0;
+}
+
+static int socket_write(BIO *bio, const char *bytes, size_t count, size_t *written) {
+  struct copenssl_socket *socket = BIO_get_data(bio);
+  size_t room;
+
+  BIO_clear_retry_flags(bio);
+  *written = 0;
+  if (socket == NULL || socket->output == NULL) return 0;
+  room = socket->output_capacity - socket->output_count;
+  if (room == 0) {
+    BIO_set_retry_write(bio);
+    return 0;
+  }
+  if (count > room) count = room;
+  memcpy(socket->output + socket->output_count, bytes, count);
+  socket->output_count += count;
+  *written = count;
+  return 1;
+}
+
+static long socket_control(BIO *bio, int command, long number, void *pointer) {
+  struct copenssl_socket *socket = BIO_get_data(bio);
+
+  (void)number;
+  (void)pointer;
+  switch (command) {
+  case BIO_CTRL_FLUSH:
+    return 1;
+  // OpenSSL 3 asks it to tell a truncation from a failed read.
+  case BIO_CTRL_EOF:
+    return socket != NULL && socket->ended;
+  default:
+    return 0;
+  }
+}
+
+BIO_METHOD *copenssl_socket_method(void) {
+  BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "lanekeeper socket");
+  if (method == NULL) return NULL;
+  if (!BIO_meth_set_create(method, socket_create) || !BIO_meth_set_read_ex(method, socket_read) ||
+      !BIO_meth_set_write_ex(method, socket_write) || !BIO_meth_set_ctrl(method, socket_control)) {
+    BIO_meth_free(method);
+    return NULL;
+  }
+  return method;
+}
+
+BIO *copenssl_socket_bio(BIO_METHOD *method, struct copenssl_socket *socket) {
+  BIO *bio = BIO_new(method);
+  if (bio != NULL) BIO_set_data(bio, socket);
+  return bio;
+}

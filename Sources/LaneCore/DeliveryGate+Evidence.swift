@@ -102,8 +102,11 @@ extension DeliveryGate {
     return sentIsEvidence && sent == wait.read ? .release : .askAtOnce
   }
 
-  /// Bytes are missing from the caller's counters, or there is one too many.
+  /// Bytes are missing from the caller's counters, or there are too many.
   private func missing(_ counters: Counters, _ wait: inout Wait, own: some OwnSocket, now: UInt64) -> Verdict {
+    // A FIN counts as one byte; nobody can have received more than that over what was written to him. It is another connection's
+    // socket: where address translation has given this caller's port away, its tuple names a stranger (DESIGN.md section 5).
+    if counters.bytesReceived > wait.written &+ 1 { return .blind(.notFound) }
     // TCP acknowledges what it has counted. Bytes that are not counted, and that do not wait for an acknowledgement either, have
     // taken another way: past our send queue, so the count of what was acknowledged would not tell.
     guard counters.bytesReceived < wait.written, !own.hasUnacknowledgedBytes else {

@@ -253,6 +253,15 @@ import Testing
     #expect(miss(&gate, false, 9 * Self.second) == .fallBack(.sockmap))
   }
 
+  /// Received more than was ever written to this caller, a FIN counted: whoever that is, it is not this caller.
+  @Test(arguments: [(199, nil), (201, nil), (202, .notFound), (9_000, .notFound)] as [(UInt64, Gate.Blindness?)])
+  func aSocketThatHasReceivedMoreThanWasWrittenIsAnothers(received: UInt64, blindness: Gate.Blindness?) {
+    var gate = Self.watched()
+    _ = gate.withheld(now: 0)
+    let action = Self.answer(&gate, 0, .observed(Self.look(queue: 0, received: received)), now: 0)
+    if let blindness { #expect(action == .fallBack(blindness)) } else { #expect(action == .wake(at: 20_000)) }
+  }
+
   @Test func queriesThatFailForASecondAreGivenUp() {
     var gate = Self.watched()
     _ = gate.withheld(now: 0)

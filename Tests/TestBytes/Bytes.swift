@@ -15,3 +15,9 @@ private let crcTable: [UInt32] = (0..<256).map { number in
 public func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
   (0..<count).map { UInt8(truncatingIfNeeded: ($0 &* 131) ^ ($0 >> 8) &+ seed) }
 }
+
+/// Where two arrays differ first, nil where they are equal: a failed `==` of megabytes takes hours to print.
+public func firstDifference(_ first: [UInt8], _ second: [UInt8]) -> Int? {
+  if first == second { return nil }
+  return zip(first, second).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? min(first.count, second.count)
+}

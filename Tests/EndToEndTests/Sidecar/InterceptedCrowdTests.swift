@@ -31,8 +31,9 @@ struct InterceptedCrowdTests {
   @Test func behindOneAddressOneOfTwoCallersWithTheSamePortIsBlind() throws {
     let outcome = try Self.crowd(peers: 2, each: 30, rules: "sed 's/dnat ip to [0-9.-]*:/redirect to :/'")
     #expect(outcome.wrong == 0)
-    #expect(outcome.blind == Double(Self.sharedPorts))
-    #expect(outcome.releases == Double((60 - Self.sharedPorts) * 3))
+    // The port that one gets in place of its own may by chance be a third one's, who then is invisible, too.
+    #expect(outcome.blind >= Double(Self.sharedPorts) && outcome.blind <= Double(2 * Self.sharedPorts))
+    #expect(outcome.releases == (60 - outcome.blind) * 3)
   }
 
   /// All connections are there before the first request.

@@ -111,10 +111,9 @@ import Testing
         // Reading is what the test is about: the pause is the reader's own.
         if pauses % 3 == 0 { _ = caller.isReadable(within: 0) == false }
       }
-      // Where they differ, and not how: that takes hours with megabytes.
-      let difference = zip(found, right).enumerated().first { $0.element.0 != $0.element.1 }?.offset
-      #expect(found.count == right.count && difference == nil, "\(found.count) bytes of \(right.count), different at \(difference ?? -1)")
-      guard found.count == right.count, difference == nil else { return }
+      let difference = firstDifference(found, right)
+      #expect(difference == nil, "\(found.count) bytes of \(right.count), different at \(difference ?? -1)")
+      guard difference == nil else { return }
     }
     let accounting = try sidecar.stop()
     #expect(accounting.delivered == 1)

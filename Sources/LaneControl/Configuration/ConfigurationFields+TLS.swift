@@ -52,7 +52,7 @@ extension ConfigurationFields {
       "handshakeTimeout", \.handshakeTimeout, .milliseconds(10)...(.seconds(60)), "A handshake that takes longer ends its connection."),
     .count(
       "maxHandshakes", \.maxHandshakes, 1...65_536, unit: "handshakes",
-      "Most handshakes in flight, per reactor; further connections wait to be accepted."),
+      "Most handshakes in flight, per reactor."),
     .duration(
       "reloadInterval", \.reloadInterval, .seconds(1)...(.seconds(86_400)), zero: "on SIGHUP only",
       "How often certificate, key, authorities and revocation lists are looked at; what has changed is used for new connections."),
@@ -61,7 +61,7 @@ extension ConfigurationFields {
       "A connection of this age is not used for further operations, so that none outlives its certificate for long."),
     .list(
       "expiryWarning", \.expiryWarning, 0...16, unit: "days", allowed: "a whole number of days from 1 to 3650", example: "[30, 7, 1]",
-      "Days before the end of a certificate's validity at which there is an alert. An empty list: only when it has ended.",
+      "Days before the end of a certificate's validity at which there is an alert. An empty list: none ahead of it.",
       parse: { text in
         guard let days = ConfigurationUnits.whole(text) else { throw FieldProblem(description: "not a whole number") }
         guard (1...3650).contains(days) else { throw FieldProblem(description: "out of range") }

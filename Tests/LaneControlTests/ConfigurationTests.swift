@@ -15,6 +15,7 @@ import Testing
     #expect(configuration.outbound.backOff.initial == .milliseconds(100))
     #expect(configuration.outbound.backOff.maximum == .seconds(5))
     #expect(configuration.outbound.shutdownTimeout == .seconds(20))
+    #expect(configuration.tls == nil)
     #expect(configuration.judge.mode == .enforce)
     for operationClass in OperationClass.allCases {
       #expect(configuration.judge.mode(of: operationClass) == .enforce)

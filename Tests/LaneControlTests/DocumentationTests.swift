@@ -10,7 +10,11 @@ import Testing
     "node", "cubefsRelease", "outbound.listeners[].listen", "outbound.listeners[].intercept", "outbound.listeners[].peer", "outbound.mark",
     "outbound.dialTimeout", "outbound.backOff.initial", "outbound.backOff.maximum", "outbound.shutdownTimeout",
     "inbound.listen", "inbound.datanode", "inbound.dialTimeout", "inbound.maxConnections", "inbound.maxInFlight", "tunnels[].listen",
-    "tunnels[].peer", "judge.mode",
+    "tunnels[].peer", "tls.certificate", "tls.key", "tls.ca", "tls.crl", "tls.minVersion", "tls.allow", "tls.handshakeTimeout",
+    "tls.maxHandshakes", "tls.reloadInterval", "tls.maxConnectionAge", "tls.expiryWarning", "tls.downgradeMemory", "tls.ktls",
+    "tls.inbound.mode", "tls.inbound.requireFrom", "tls.inbound.others", "tls.outbound.mode", "tls.outbound.port",
+    "tls.outbound.peerName", "tls.outbound.peers[].prefix", "tls.outbound.peers[].mode", "tls.outbound.peers[].port",
+    "tls.outbound.peers[].peerName", "judge.mode",
     "judge.classes.<class>", "gate.mode", "gate.slowStream", "gate.resourceLimit", "lanes.default.maxConnections",
     "lanes.default.idleTimeout", "lanes.default.maxLifetime",
     "lanes.default.queueLimit", "lanes.default.queueTimeout", "lanes.<class>.maxConnections", "lanes.<class>.idleTimeout",
@@ -60,6 +64,10 @@ import Testing
       #expect(keys.count == 2)
       #expect(parse("\(section.prefix { $0 != "[" }): \(opening)\(pairs)\(closing)").lines == [])
     }
+    let peers = Configuration.documentation.filter { $0.path.hasPrefix("tls.outbound.peers[].") }
+    let pairs = peers.filter { !$0.path.hasSuffix("mode") }.map { "\($0.path.split(separator: ".").last ?? ""): \($0.example)" }
+    #expect(peers.count == 4)
+    #expect(parse(withListener("tls: {outbound: {peers: [{\(pairs.joined(separator: ", "))}]}}")).lines == [])
   }
 
   @Test func aWrongValueOfEveryDocumentedKeyIsRefusedWithWhatIsAllowed() {

@@ -28,7 +28,7 @@ extension ConfigurationDecoder {
   fileprivate mutating func decode(_ root: YAMLNode, hostName: String) -> Configuration {
     var configuration = Configuration(node: hostName, listeners: [])
     let open = [
-      "": OpenKeys(["lanes", "tunnels"]),
+      "": OpenKeys(["lanes", "tunnels", "tls"]),
       "outbound": OpenKeys(["listeners"]),
       "judge": OpenKeys(["classes"]),
       "limits": OpenKeys(Opcode.known.map(\.name)) { Opcode(named: $0) != nil },
@@ -44,6 +44,7 @@ extension ConfigurationDecoder {
       case "judge.classes": configuration.judge.classes = judgeClasses(entry)
       case "lanes": configuration.lanes = lanes(entry)
       case "tunnels": configuration.tunnels = tunnels(entry)
+      case "tls": configuration.tls = tls(entry, hasInbound: saysInbound(root))
       default: opcodeLimit(entry, at: path, &opcodes, into: &configuration.limits.payloads)
       }
     }

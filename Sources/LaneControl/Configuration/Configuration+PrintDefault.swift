@@ -34,9 +34,10 @@ private struct DefaultFilePrinter {
     // A key below a placeholder is not set, nor is one without a default; the first listener is the exception.
     let isItem = parts.last?.hasSuffix("[]") ?? false
     let isSet = !key.path.contains("<") && (key.standard != nil || parts.last == "listeners[]" && leaf != "peer")
+    let isFirst = isItem && parts != open
     enter(parts)
     // The keys of a list's item stand beside its dash, but for the first.
-    let indent = parts.count * 2 + (isItem && leaf != "listen" ? 2 : 0)
+    let indent = parts.count * 2 + (isItem && !isFirst ? 2 : 0)
     if !key.path.hasPrefix("lanes.<") {
       comment(key.meaning, indent: indent)
       comment("\(key.unit.prefix(1).uppercased())\(key.unit.dropFirst()); \(standard(key)); allowed: \(key.allowed).", indent: indent)
@@ -44,7 +45,7 @@ private struct DefaultFilePrinter {
       comment("The same keys for one class. Default: what lanes.default says.", indent: indent)
     }
     if leaf == "<opcode>" { payloadLimits(indent: indent) }
-    let line = "\(isItem && leaf == "listen" ? "- " : "")\(Self.stand[leaf] ?? leaf): \(key.example)\n"
+    let line = "\(isFirst ? "- " : "")\(Self.stand[leaf] ?? leaf): \(key.example)\n"
     text += spaces(indent) + (isSet ? "" : "#") + line
   }
 
@@ -54,6 +55,8 @@ private struct DefaultFilePrinter {
     case (nil, "node"): "default: the host name"
     case (nil, "judge.classes.<class>"): "default: judge.mode"
     case (nil, "limits.<opcode>"): "default: by opcode, see below"
+    case (nil, let path) where path.hasPrefix("tls.outbound.peers[].") && !path.hasSuffix(".prefix"):
+      "default: \(path.replacing("peers[].", with: ""))"
     case (nil, _): "no default"
     }
   }
@@ -65,7 +68,7 @@ private struct DefaultFilePrinter {
     if common == 0 { text += "\n" }
     for (depth, part) in parts.enumerated().dropFirst(common) {
       let name = part.hasSuffix("[]") ? String(part.dropLast(2)) : Self.stand[part] ?? part
-      let isSet = !part.hasPrefix("<") && part != "classes" && part != "tunnels[]"
+      let isSet = !part.hasPrefix("<") && part != "classes" && part != "tunnels[]" && part != "peers[]"
       text += "\(spaces(depth * 2))\(isSet ? "" : "#")\(name):\n"
     }
     open = parts

@@ -15,6 +15,8 @@ public struct Configuration: Sendable, Equatable {
   public var inbound = Inbound()
   /// `tunnels`: ports whose bytes are passed on unread.
   public var tunnels: [Tunnel] = []
+  /// `tls`: identity and encryption on the way to other hosts; nil where no mode asks for it.
+  public var tls: TLSConfiguration?
   /// `judge`: what happens to a reply that does not belong.
   public var judge = Judge()
   /// `gate`: when a reply may be completed.

@@ -58,6 +58,7 @@ struct ConfigurationDecoder {
   mutating func scalar<Root>(
     _ node: YAMLNode, at path: String, line: Int, _ field: ConfigurationField<Root>, into root: inout Root
   ) {
+    if let list = field.list { return self.list(list, node, at: path, line: line, field, into: &root) }
     guard case .scalar(let text, let quoted) = node.content, !node.isNull else {
       let message = node.isNull ? "no value; leave the key out for its default" : "one value is wanted here"
       error(at: path, line: line, message, got: node.excerpt, allowed: field.allowed)
@@ -68,6 +69,28 @@ struct ConfigurationDecoder {
     } else {
       lines[path] = line
     }
+  }
+
+  private mutating func list<Root>(
+    _ list: ConfigurationField<Root>.List, _ node: YAMLNode, at path: String, line: Int, _ field: ConfigurationField<Root>,
+    into root: inout Root
+  ) {
+    guard case .sequence(let items) = node.content, list.count.contains(items.count) else {
+      var message = "a list is wanted here"
+      if node.isNull { message = "no value; leave the key out for its default" }
+      if case .sequence(let items) = node.content { message = items.isEmpty ? "an empty list" : "too many entries" }
+      return error(at: path, line: node.isNull ? line : node.position.line, message, got: node.excerpt, allowed: field.allowed)
+    }
+    list.clear(&root)
+    var isGood = true
+    for (index, item) in items.enumerated() {
+      var problem: String? = "one value is wanted here"
+      if case .scalar(let text, let quoted) = item.content, !item.isNull { problem = field.read(&root, text, quoted) }
+      guard let problem else { continue }
+      isGood = false
+      error(at: "\(path)[\(index)]", line: item.position.line, problem, got: item.excerpt, allowed: field.allowed)
+    }
+    if isGood { lines[path] = line }
   }
 
   /// The entries of a mapping; an empty value has none. Anything else is an error.

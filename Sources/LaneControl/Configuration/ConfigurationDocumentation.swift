@@ -26,6 +26,8 @@ extension Configuration {
     keys += rows(ConfigurationFields.outbound, defaults)
     keys += rows(ConfigurationFields.inbound, defaults)
     keys += rows(ConfigurationFields.tunnel, ConfigurationFields.TunnelDraft(), below: "tunnels[].")
+    keys += rows(ConfigurationFields.tls, TLSConfiguration(), below: "tls.")
+    keys += rows(ConfigurationFields.tlsPeer, nil, below: "tls.outbound.peers[].")
     keys += rows(ConfigurationFields.judge, defaults)
     keys.append(row(ConfigurationFields.judgeClass, nil, path: "judge.classes.<class>"))
     keys += rows(ConfigurationFields.gate, defaults)
@@ -39,7 +41,7 @@ extension Configuration {
     return keys
   }()
 
-  private static func rows<Root>(_ fields: [ConfigurationField<Root>], _ defaults: Root, below prefix: String = "") -> [ConfigurationKey] {
+  private static func rows<Root>(_ fields: [ConfigurationField<Root>], _ defaults: Root?, below prefix: String = "") -> [ConfigurationKey] {
     fields.map { row($0, defaults, path: prefix + $0.name) }
   }
 

@@ -20,6 +20,16 @@ struct ConfigurationField<Root>: Sendable {
   let read: @Sendable (inout Root, _ text: String, _ quoted: Bool) -> String?
   /// The value as text; nil where there is none.
   let write: @Sendable (Root) -> String?
+  /// For a list of values: `read` takes them one by one.
+  var list: List?
+
+  /// A list of values under one key.
+  struct List: Sendable {
+    /// How many it may have.
+    let count: ClosedRange<Int>
+    /// Empties it before its values are read.
+    let clear: @Sendable (inout Root) -> Void
+  }
 
   /// The same row without the first parts of its key; nil where the key does not begin with them.
   func without(prefix: String) -> Self? {
@@ -76,12 +86,16 @@ extension ConfigurationField {
   }
 
   /// A count of something.
-  static func count(_ name: String, _ path: Path<Int>, _ range: ClosedRange<Int>, unit: String, _ meaning: String) -> Self {
+  /// - Parameter zero: what 0 means, where that is no count.
+  static func count<Value: FixedWidthInteger & Sendable>(
+    _ name: String, _ path: Path<Value>, _ range: ClosedRange<Value>, unit: String, zero: String? = nil, _ meaning: String
+  ) -> Self {
     Self(
-      name: name, unit: unit, allowed: "\(range.lowerBound) to \(range.upperBound)", meaning: meaning, example: "\(range.lowerBound)",
+      name: name, unit: unit, allowed: "\(range.lowerBound) to \(range.upperBound)" + (zero.map { "; 0: \($0)" } ?? ""), meaning: meaning,
+      example: "\(range.lowerBound)",
       read: { root, text, _ in
-        guard let value = ConfigurationUnits.whole(text) else { return "not a whole number" }
-        guard range.contains(value) else { return "out of range" }
+        guard let number = ConfigurationUnits.whole(text) else { return "not a whole number" }
+        guard let value = Value(exactly: number), range.contains(value) else { return "out of range" }
         root[keyPath: path] = value
         return nil
       },
@@ -119,20 +133,31 @@ extension ConfigurationField {
       write: { $0[keyPath: path].rawValue })
   }
 
-  /// `true` or `false`.
+  /// `true` or `false`, or none.
   static func flag(_ name: String, _ path: Path<Bool?>, _ meaning: String) -> Self {
+    flag(name, meaning, store: { $0[keyPath: path] = $1 }, write: { $0[keyPath: path].map { "\($0)" } })
+  }
+
+  /// `true` or `false`.
+  static func flag(_ name: String, _ path: Path<Bool>, _ meaning: String) -> Self {
+    flag(name, meaning, store: { $0[keyPath: path] = $1 }, write: { "\($0[keyPath: path])" })
+  }
+
+  private static func flag(
+    _ name: String, _ meaning: String, store: @escaping @Sendable (inout Root, Bool) -> Void, write: @escaping @Sendable (Root) -> String?
+  ) -> Self {
     Self(
       name: name, unit: "flag", allowed: "true, false", meaning: meaning, example: "true",
       read: { root, text, quoted in
         switch text {
-        case "true" where !quoted: root[keyPath: path] = true
-        case "false" where !quoted: root[keyPath: path] = false
+        case "true" where !quoted: store(&root, true)
+        case "false" where !quoted: store(&root, false)
         case "true", "false": return "write it without quotes"
         default: return "not a flag"
         }
         return nil
       },
-      write: { $0[keyPath: path].map { "\($0)" } })
+      write: write)
   }
 
   /// What an address is for.
@@ -190,5 +215,47 @@ extension ConfigurationField {
       },
       // A bare - is a list entry in YAML.
       write: { hasDefault ? quotedExcerpt($0[keyPath: path]) : nil })
+  }
+
+  /// A text with a reader of its own, or none.
+  /// - Parameters:
+  ///   - parse: throws something that describes what is wrong with the text.
+  ///   - write: the value as text; nil where there is none.
+  static func parsed<Value: Sendable>(
+    _ name: String, _ path: Path<Value>, unit: String, allowed: String, example: String, _ meaning: String,
+    parse: @escaping @Sendable (String) throws -> Value, write: @escaping @Sendable (Value) -> String?
+  ) -> Self {
+    Self(
+      name: name, unit: unit, allowed: allowed, meaning: meaning, example: example,
+      read: { root, text, _ in
+        do { root[keyPath: path] = try parse(text) } catch { return "\(error)" }
+        return nil
+      },
+      write: { write($0[keyPath: path]) })
+  }
+
+  /// A list of texts, each read likewise, none twice. An empty one is written only where it may be.
+  static func list<Value: Equatable & Sendable>(
+    _ name: String, _ path: Path<[Value]>, _ count: ClosedRange<Int>, unit: String, allowed: String, example: String, _ meaning: String,
+    parse: @escaping @Sendable (String) throws -> Value
+  ) -> Self {
+    Self(
+      name: name, unit: unit, allowed: "a list of \(count.lowerBound) to \(count.upperBound), each \(allowed)", meaning: meaning,
+      example: example,
+      read: { root, text, _ in
+        do {
+          let value = try parse(text)
+          if root[keyPath: path].contains(value) { return "already in the list" }
+          root[keyPath: path].append(value)
+        } catch {
+          return "\(error)"
+        }
+        return nil
+      },
+      write: { root in
+        let values = root[keyPath: path]
+        return count.contains(values.count) ? "[\(values.map { "\($0)" }.joined(separator: ", "))]" : nil
+      },
+      list: List(count: count) { $0[keyPath: path] = [] })
   }
 }

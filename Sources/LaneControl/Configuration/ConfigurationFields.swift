@@ -172,7 +172,7 @@ enum ConfigurationFields {
   /// `log`.
   static let log: [ConfigurationField<Configuration>] = [
     .text(
-      "log.path", \.log.path, allowed: "\"-\" for standard output, or a path of at most 4095 bytes without control characters",
+      "log.path", \.log.path, allowed: "\"-\" for standard output, or \(pathAllowed)",
       example: "/var/log/lanekeeper.json", hasDefault: true, "Where log lines and alerts go."
     ) { $0.isEmpty ? "empty" : isPath($0) ? nil : "not a path" },
     .choice("log.level", \.log.level, "Lines of this level and graver ones are written."),
@@ -204,6 +204,9 @@ enum ConfigurationFields {
     }
   }
 
-  // PATH_MAX is 4096 with the closing NUL.
-  private static func isPath(_ text: String) -> Bool { text.utf8.count <= 4095 && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } }
+  /// What `isPath` takes, for people.
+  static let pathAllowed = "a path of at most 4095 bytes without control characters"
+
+  /// True for at most 4095 bytes without control characters: PATH_MAX is 4096 with the closing NUL.
+  static func isPath(_ text: String) -> Bool { text.utf8.count <= 4095 && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } }
 }

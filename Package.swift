@@ -86,12 +86,16 @@ let package = Package(
 
     // What tests of several targets need of the kernel.
     .target(name: "LinuxTestSupport", path: "Tests/LinuxTestSupport", swiftSettings: strict),
+    // Certificates of every kind, good and bad, made by the openssl command-line tool.
+    .target(name: "CertificateTestSupport", path: "Tests/CertificateTestSupport", swiftSettings: strict),
     // Bytes, checksums and seeds, not the program's own. Optimised in debug, too: some tests make megabytes within a time limit.
     .target(name: "TestBytes", path: "Tests/TestBytes", swiftSettings: strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
     .testTarget(name: "CubeFSWireTests", dependencies: ["CubeFSWire", "TestBytes"], swiftSettings: strict),
     .testTarget(name: "NetEndpointTests", dependencies: ["NetEndpoint"], swiftSettings: strict),
     .testTarget(name: "LaneCoreTests", dependencies: ["LaneCore", "CubeFSWire", "TestBytes"], swiftSettings: strict),
-    .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "NetEndpoint", "LinuxTestSupport", "TestBytes"], swiftSettings: strict),
+    .testTarget(
+      name: "LinuxIOTests", dependencies: ["LinuxIO", "NetEndpoint", "LinuxTestSupport", "CertificateTestSupport", "TestBytes"],
+      swiftSettings: strict),
     .testTarget(name: "LaneJSONTests", dependencies: ["LaneJSON"], swiftSettings: strict),
     .testTarget(
       name: "LaneTelemetryTests", dependencies: ["LaneTelemetry", "LaneCore", "LinuxIO", "NetEndpoint", "CubeFSWire"], swiftSettings: strict
@@ -104,7 +108,10 @@ let package = Package(
     .testTarget(name: "LaneSimulatorTests", dependencies: ["LaneSimulator"], swiftSettings: strict),
     .testTarget(name: "LaneLabTests", dependencies: ["LaneLab", "CubeFSWire", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
     .testTarget(
-      name: "EndToEndTests", dependencies: ["CubeFSWire", "NetEndpoint", "LinuxTestSupport", "TestBytes", "lanekeeper", "LaneBench"],
+      name: "EndToEndTests",
+      dependencies: [
+        "CubeFSWire", "NetEndpoint", "LinuxTestSupport", "CertificateTestSupport", "TestBytes", "lanekeeper", "LaneBench",
+      ],
       swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6]

@@ -21,6 +21,8 @@ import Testing
       #expect(!required.accepts(CertificateNames(dns: [other], uris: ["a.example"], addresses: [1]), address: 1), "\(other)")
     }
     #expect(!required.accepts(CertificateNames(), address: 1))
+    // KELVIN SIGN, whose small letter is k.
+    #expect(!(try RequiredName("dns:k.example")).accepts(CertificateNames(dns: ["\u{212A}.example"]), address: 1))
   }
 
   @Test(arguments: ["any", "address", "dns:a.example"])

@@ -73,19 +73,24 @@ static long socket_control(BIO *bio, int command, long number, void *pointer) {
   }
 }
 
-BIO_METHOD *copenssl_socket_method(void) {
-  BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "lanekeeper socket");
-  if (method == NULL) return NULL;
+static BIO_METHOD *method;
+static CRYPTO_ONCE method_once = CRYPTO_ONCE_STATIC_INIT;
+
+static void make_method(void) {
+  method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "lanekeeper socket");
+  if (method == NULL) return;
   if (!BIO_meth_set_create(method, socket_create) || !BIO_meth_set_read_ex(method, socket_read) ||
       !BIO_meth_set_write_ex(method, socket_write) || !BIO_meth_set_ctrl(method, socket_control)) {
     BIO_meth_free(method);
-    return NULL;
+    method = NULL;
   }
-  return method;
 }
 
-BIO *copenssl_socket_bio(BIO_METHOD *method, struct copenssl_socket *socket) {
-  BIO *bio = BIO_new(method);
+BIO *copenssl_socket_bio(struct copenssl_socket *socket) {
+  BIO *bio;
+
+  if (!CRYPTO_THREAD_run_once(&method_once, make_method) || method == NULL) return NULL;
+  bio = BIO_new(method);
   if (bio != NULL) BIO_set_data(bio, socket);
   return bio;
 }

@@ -10,8 +10,11 @@ extension ProxySettings {
     release = configuration.cubefsRelease
     let limits = configuration.limits
     frameLimits = limits.frameLimits
+    let longestLife = configuration.tls?.maxConnectionAge.wholeNanoseconds ?? 0
     for operationClass in OperationClass.allCases {
-      lanes[operationClass] = configuration.lanes[operationClass].laneLimits
+      var lane = configuration.lanes[operationClass].laneLimits
+      if longestLife > 0 { lane.maxLifetime = min(lane.maxLifetime, longestLife) }
+      lanes[operationClass] = lane
       judge[operationClass] = configuration.judge.mode(of: operationClass) == .observe ? .observe : .enforce
     }
     dialTimeout = configuration.outbound.dialTimeout.wholeNanoseconds
@@ -34,6 +37,31 @@ extension ProxySettings {
     downstream = options
     options.mark = configuration.outbound.mark
     upstream = options
+  }
+}
+
+extension TLSSettings {
+  /// What the operator decided, as the proxy takes it.
+  init(_ configuration: TLSConfiguration, _ certificates: TLSCertificates) {
+    self.init(certificates: certificates, allow: configuration.allow)
+    inbound = configuration.inbound
+    outbound = configuration.outbound
+    handshakeTimeout = configuration.handshakeTimeout.wholeNanoseconds
+    maxHandshakes = configuration.maxHandshakes
+    downgradeMemory = configuration.downgradeMemory.wholeNanoseconds
+  }
+}
+
+extension CertificateKeeper {
+  /// Loads what the operator named.
+  convenience init(_ configuration: TLSConfiguration, sink: any EventSink, now: Nanoseconds) throws(Service.Failure) {
+    var rules = Rules(
+      files: TLSFiles(
+        certificate: configuration.certificate, key: configuration.key, authorities: configuration.ca, revocations: configuration.crl))
+    rules.minimum = configuration.minVersion == .v1_3 ? .tls13 : .tls12
+    rules.interval = configuration.reloadInterval.wholeNanoseconds
+    rules.warningDays = configuration.expiryWarning
+    do throws(TLSFailure) { try self.init(rules, sink: sink, now: now) } catch { throw Service.Failure(description: "tls: \(error)") }
   }
 }
 

@@ -19,12 +19,12 @@ public enum Service {
   private static let logReserve = 8
   private static let tickInterval: Nanoseconds = 1_000_000_000
 
-  /// Runs until SIGTERM or SIGINT, and until operations have finished then. SIGUSR1 reopens the log file.
+  /// Runs until SIGTERM or SIGINT, and until operations have finished then. SIGUSR1 reopens the log file, SIGHUP loads certificates anew.
   /// - Parameters:
   ///   - version: the program's, for metrics.
   ///   - sabotage: the lab's defect, never set by an operator.
   /// - Returns: the exit status: 0, or 1 where operations are left without an outcome.
-  /// - Throws: `Failure` where the log, the metrics' port or a listener cannot be opened.
+  /// - Throws: `Failure` where the log, the metrics' port or a listener cannot be opened, or the certificates cannot be used.
   public static func run(_ configuration: Configuration, version: String, sabotage: ProxySettings.Sabotage? = nil) throws(Failure) -> Int32
   {
     do {
@@ -44,7 +44,7 @@ public enum Service {
     let reactor = try Reactor()
     // Before the log's thread starts, so that it does not take the signals.
     var onSignal: (Int32) -> Void = { _ in }
-    let signals = try SignalWatcher(reactor, signals: [SIGTERM, SIGINT, SIGUSR1]) { onSignal($0) }
+    let signals = try SignalWatcher(reactor, signals: [SIGTERM, SIGINT, SIGUSR1, SIGHUP]) { onSignal($0) }
     defer { signals.close() }
 
     let path = configuration.log.path
@@ -60,11 +60,22 @@ public enum Service {
     let log = EventLog(
       writer: writer, node: configuration.node, process: random.next(), level: LogLevel(rawValue: configuration.log.level.rawValue) ?? .info
     )
-    let ticks = Ticker(reactor, every: tickInterval) { log.tick(now: $0) }
+    let keeper: CertificateKeeper?
+    do {
+      keeper = try configuration.tls.map { try CertificateKeeper($0, sink: log, now: reactor.now) }
+    } catch {
+      _ = writer.close()
+      throw error
+    }
+    let ticks = Ticker(reactor, every: tickInterval) {
+      log.tick(now: $0)
+      keeper?.tick(now: $0)
+    }
     defer { ticks.stop() }
 
     var settings = ProxySettings(configuration)
     settings.sabotage = sabotage
+    if let tls = configuration.tls, let keeper { settings.tls = TLSSettings(tls, keeper.certificates) }
     do {
       try settings.upstream.tryOut()
     } catch {
@@ -73,6 +84,7 @@ public enum Service {
     }
     let proxy = Proxy(reactor: reactor, settings: settings, sink: log, random: { UInt64.random(in: 0...UInt64.max) })
     log.record(LaneEvent(.started))
+    keeper?.announce()
     let source = SnapshotSource(reactor: reactor, proxy: proxy, log: log, writer: writer)
     let metrics: MetricsPort?
     do {
@@ -91,6 +103,7 @@ public enum Service {
     }
     onSignal = { signal in
       if signal == SIGUSR1 { return writer.reopen() }
+      if signal == SIGHUP { return keeper?.reload(now: reactor.now) ?? () }
       guard !proxy.isDraining else { return }
       log.record(LaneEvent(.draining))
       proxy.drain { reactor.stop() }

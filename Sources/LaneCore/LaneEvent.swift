@@ -65,6 +65,16 @@ public struct LaneEvent: Equatable, Sendable {
     case taskUnreadable = "task.unreadable"
     /// A connection through a tunnel is over.
     case tunnelEnded = "tunnel.ended"
+    /// Certificates are loaded and in force.
+    case tlsLoaded = "tls.loaded"
+    /// New certificates could not be used; the old ones stay in force.
+    case tlsReloadFailed = "tls.reload-failed"
+    /// A certificate in force is about to expire.
+    case tlsExpiring = "tls.expiring"
+    /// A connection was refused in its handshake, by us or by the other end.
+    case tlsRefused = "tls.refused"
+    /// A peer that should speak TLS does not, and is spoken to in plain for a while.
+    case tlsDowngraded = "tls.downgraded"
     /// The log could not take some lines.
     case logLost = "log.lost"
   }
@@ -179,17 +189,17 @@ public struct LaneEvent: Equatable, Sendable {
   /// The alert's severity; nil where the event is none.
   public var severity: Severity? {
     switch name {
-    case .replyDropped, .replyUnsolicited, .callerDirtyReuse, .listenerFailed: .critical
+    case .replyDropped, .replyUnsolicited, .callerDirtyReuse, .listenerFailed, .tlsReloadFailed: .critical
     case .gateDisabled: reason == .gateOff ? .warning : .critical
     case .callerReset: reason == .replyUnread ? .warning : nil
     case .replyObserved, .peerDown, .callerBlind, .callerSlowStream, .callerProtocol, .taskUnreadable, .listenerExhausted,
-      .connectionRefused, .logLost:
+      .connectionRefused, .logLost, .tlsExpiring, .tlsRefused, .tlsDowngraded:
       .warning
     case .operationFailed: reason == .queueFull || reason == .queueTimeout || reason == .backPressure ? .warning : nil
     case .accounting: [accounting, inboundAccounting].contains { ($0?.unfinished ?? 0) != 0 } ? .critical : nil
     case .tunnelEnded: reason == .connectionLimit ? .warning : nil
     case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .gateReady, .metricsOpened, .peerUp, .operationFinished,
-      .callerAbandoned, .upstreamRetired, .datanodeClosed, .surplusDropped:
+      .callerAbandoned, .upstreamRetired, .datanodeClosed, .surplusDropped, .tlsLoaded:
       nil
     }
   }

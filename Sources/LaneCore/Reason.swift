@@ -119,6 +119,45 @@ public enum Reason: String, Sendable, CaseIterable {
   case callerQueryFailed = "caller-query-failed"
   /// Another operation on the same connection failed, and took this one with it.
   case connectionFailed = "connection-failed"
+  // TLS. The first ones are about the other end's certificate.
+  /// It showed none.
+  case tlsNoCertificate = "tls-no-certificate"
+  /// Its validity has ended.
+  case tlsExpired = "tls-expired"
+  /// Its validity has not begun.
+  case tlsNotYetValid = "tls-not-yet-valid"
+  /// Its CA has revoked it.
+  case tlsRevoked = "tls-revoked"
+  /// No usable CRL of its CA is loaded.
+  case tlsRevocationUnknown = "tls-revocation-unknown"
+  /// No configured CA has issued it.
+  case tlsUnknownIssuer = "tls-unknown-issuer"
+  /// It is not for this use.
+  case tlsWrongUsage = "tls-wrong-usage"
+  /// None of its names is allowed, or wanted, here.
+  case tlsWrongName = "tls-wrong-name"
+  /// It is bad in another way.
+  case tlsBadCertificate = "tls-bad-certificate"
+  /// What the other end sent is no TLS.
+  case tlsNotSpoken = "tls-not-spoken"
+  /// No version or cipher suite that both allow.
+  case tlsNothingInCommon = "tls-nothing-in-common"
+  /// The other end refused with an alert.
+  case tlsRefusedByPeer = "tls-refused-by-peer"
+  /// The connection was lost in the handshake.
+  case tlsLost = "tls-lost"
+  /// The handshake took too long.
+  case tlsTimeout = "tls-timeout"
+  /// The protocol was violated, or OpenSSL failed.
+  case tlsProtocol = "tls-protocol"
+  /// TLS is wanted from this address, and plain CubeFS came.
+  case tlsRequired = "tls-required"
+  /// The source is none of those that may connect.
+  case tlsSourceRefused = "tls-source-refused"
+  /// The first byte is neither TLS nor CubeFS.
+  case firstByteUnknown = "first-byte-unknown"
+  /// Too many handshakes are in flight.
+  case handshakeLimit = "handshake-limit"
   // Lanekeeper itself.
   /// The process is stopping.
   case shutdown = "shutdown"

@@ -14,6 +14,8 @@ final class Peer {
   private var tasks: [Work] = []
   private var lastLease: Nanoseconds = 0
   var health: PeerHealth
+  /// Its last connection was in plain.
+  private(set) var wasPlain = false
 
   init(_ endpoint: Endpoint, _ proxy: Proxy) {
     self.endpoint = endpoint
@@ -79,8 +81,9 @@ final class Peer {
     }
     do throws(SystemFailure) {
       let id = newNumber()
+      let way = proxy.outboundSecurity?.way(to: endpoint, now: proxy.reactor.now) ?? plainWay
       do throws(SystemFailure) {
-        return .dialling(try Upstream(peer: self, id: id, operationClass: operationClass, owner: session))
+        return .dialling(try Upstream(peer: self, id: id, operationClass: operationClass, owner: session, way: way))
       } catch {
         freeNumbers.append(id)
         throw error
@@ -92,8 +95,49 @@ final class Peer {
     }
   }
 
+  private var plainWay: OutboundSecurity.Way { OutboundSecurity.Way(endpoint: endpoint, tls: nil, mayDowngrade: false) }
+
+  /// TLS could not be had: the dial has failed, or goes on in plain where that is allowed and the peer does not speak TLS.
+  func handshakeFailed(_ upstream: Upstream, _ failure: TLSFailure) {
+    proxy.tlsStatistics.refused(.outbound)
+    if upstream.way.mayDowngrade, failure.isForeignProtocol { return downgrade(upstream, Reason(failure.kind), "\(failure)") }
+    let reason = Reason(failure.kind)
+    report(.tlsRefused, reason, upstream, "\(failure)", .refused)
+    let owner = upstream.owner
+    dialEnded(upstream, failure: reason, detail: "\(failure)")
+    owner?.leaseRefused(reason)
+  }
+
+  /// Dials once more, in plain, for the same session.
+  func downgrade(_ upstream: Upstream, _ reason: Reason, _ detail: String) {
+    report(.tlsDowngraded, reason, upstream, detail, .forwarded)
+    proxy.outboundSecurity?.downgraded(endpoint, now: proxy.reactor.now)
+    guard let owner = upstream.owner else { return dialEnded(upstream, failure: nil) }
+    upstream.owner = nil
+    upstream.close()
+    do throws(SystemFailure) {
+      let plain = try Upstream(peer: self, id: upstream.id, operationClass: upstream.operationClass, owner: owner, way: plainWay)
+      owner.dialStarted(.dialling(plain))
+    } catch {
+      // Local: descriptors or memory.
+      dialEnded(upstream, failure: nil)
+      owner.leaseRefused(error.isDescriptorLimit ? .descriptorLimit : .dialFailed)
+    }
+  }
+
+  private func report(_ name: LaneEvent.Name, _ reason: Reason, _ upstream: Upstream, _ detail: String, _ action: LaneEvent.Action) {
+    var event = LaneEvent(name, reason: reason, action: action)
+    event.peer = endpoint
+    event.operationClass = upstream.operationClass
+    event.detail = detail
+    proxy.sink.record(event)
+  }
+
   /// The dial went through: the connection is leased to the one who asked.
   func dialSucceeded(_ upstream: Upstream) {
+    proxy.tlsStatistics.opened(.outbound, isTLS: upstream.tls != nil)
+    wasPlain = upstream.tls == nil
+    if !wasPlain { proxy.outboundSecurity?.succeeded(endpoint) }
     _ = lanes[Int(upstream.operationClass.rawValue)].dialEnded(succeeded: true)
     if health.succeeded() {
       var event = LaneEvent(.peerUp)

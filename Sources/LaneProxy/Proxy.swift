@@ -30,6 +30,10 @@ public final class Proxy {
   /// What the delivery gates did.
   public internal(set) var gateStatistics = GateStatistics()
   let readAheadPool = ReadAheadPool()
+  /// TLS towards peers; nil where it is not configured.
+  let outboundSecurity: OutboundSecurity?
+  /// How many connections spoke TLS, and how many did not.
+  public internal(set) var tlsStatistics = TLSStatistics()
   private(set) var listeners: [Listener] = []
   private(set) var peers: [Endpoint: Peer] = [:]
   private(set) var sessions: [Int: CallerSession] = [:]
@@ -58,6 +62,7 @@ public final class Proxy {
     keepsStamps = settings.sabotage == .restore
     observed = OperationClass.allCases.map { settings.judge[$0] == .observe }
     stamps = StampGenerator(random: random)
+    outboundSecurity = settings.tls.map { OutboundSecurity($0) }
     sweep = ReactorTimer(reactor) { [unowned self] in self.sweepLanes() }
     sweep?.arm(at: reactor.now + Self.sweepInterval)
   }

@@ -54,6 +54,8 @@ public struct ProxySettings: Sendable {
   public var downstream = SocketOptions()
   /// Options of the connections to peers.
   public var upstream = SocketOptions()
+  /// TLS on the hop; nil for none.
+  public var tls: TLSSettings?
   /// The lab's defect.
   public var sabotage: Sabotage?
 

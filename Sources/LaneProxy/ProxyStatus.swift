@@ -1,5 +1,5 @@
 public import LaneCore
-internal import LinuxIO
+public import LinuxIO
 public import NetEndpoint
 
 /// What a proxy holds at one moment.
@@ -46,6 +46,22 @@ public struct ProxyStatus: Sendable {
     }
   }
 
+  /// TLS on the hop.
+  public struct TLS: Sendable, Equatable {
+    /// Connections since the start.
+    public var statistics = TLSStatistics()
+    /// Handshakes with others' clients now.
+    public var handshakes = 0
+    /// Addresses whose connections to the local datanode are in plain now; only where TLS may be spoken inbound.
+    public var plainSources: Set<UInt32> = []
+    /// Peers whose last connection is in plain; only where TLS may be spoken to them.
+    public var plainPeers: [Endpoint] = []
+    /// Our own certificate, as it is in force.
+    public var certificate: CertificateDescription
+    /// When the first of our certificate, its chain and the CAs ends, seconds since 1970.
+    public var firstExpiry: Int64
+  }
+
   /// `Proxy.drain` was called.
   public var isDraining = false
   /// Connections of callers.
@@ -58,6 +74,8 @@ public struct ProxyStatus: Sendable {
   public var inbound: Int?
   /// The tunnels, in the order in which they were opened.
   public var tunnels: [Tunnel] = []
+  /// What TLS does; nil where it is not configured.
+  public var tls: TLS?
   /// Listeners that take no connections although they should.
   public var notAccepting: [Endpoint] = []
 
@@ -88,12 +106,27 @@ extension Proxy {
     }
     status.inbound = inbound?.sessions.count
     status.tunnels = tunnels.map(\.status)
+    status.tls = settings.tls.map { tlsStatus($0) }
     status.notAccepting = listeners.filter { !$0.isAccepting }.map(\.endpoint)
     // Those stay in the list when the proxy stops accepting.
     if !isDraining {
       if let listener = inbound?.listener, !listener.isAccepting { status.notAccepting.append(listener.endpoint) }
       status.notAccepting += tunnels.filter { !$0.isAccepting }.map(\.endpoint)
     }
+    return status
+  }
+
+  private func tlsStatus(_ settings: TLSSettings) -> ProxyStatus.TLS {
+    let context = settings.certificates.current
+    let certificates = context.chain + context.authorities
+    var status = ProxyStatus.TLS(certificate: context.chain[0], firstExpiry: certificates.map(\.notAfter).min() ?? 0)
+    status.statistics = tlsStatistics
+    status.handshakes = inbound?.handshakes ?? 0
+    if settings.inbound.mode != .off {
+      status.plainSources = Set(inbound?.sessions.values.lazy.filter { $0.tls == nil }.map(\.remote.address) ?? [])
+    }
+    status.plainPeers = peers.values.filter { $0.wasPlain && settings.outbound.rule(for: $0.endpoint.address).mode != .off }.map(\.endpoint)
+      .sorted()
     return status
   }
 }

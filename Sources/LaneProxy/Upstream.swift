@@ -37,16 +37,20 @@ final class Upstream: Connection, ReplySource {
   private var closesWhenSent = false
   private var lingerTimer: ReactorTimer?
 
-  init(peer: Peer, id: Int, operationClass: OperationClass, owner: CallerSession) throws(SystemFailure) {
+  /// How it was dialled.
+  let way: OutboundSecurity.Way
+
+  init(peer: Peer, id: Int, operationClass: OperationClass, owner: CallerSession, way: OutboundSecurity.Way) throws(SystemFailure) {
     let settings = peer.proxy.settings
     self.peer = peer
     self.id = id
     self.operationClass = operationClass
     self.owner = owner
+    self.way = way
     openedAt = peer.proxy.reactor.now
     idleSince = openedAt
     framer = Framer(.reply, release: settings.release, limits: settings.frameLimits)
-    try super.init(reactor: peer.proxy.reactor, connectingTo: peer.endpoint, options: settings.upstream)
+    try super.init(reactor: peer.proxy.reactor, connectingTo: way.endpoint, tls: way.tls, options: settings.upstream)
     pendingLimit = settings.pendingOutput + Reactor.readBufferSize + Reactor.readHeadroom
   }
 
@@ -100,7 +104,11 @@ final class Upstream: Connection, ReplySource {
     receive()
   }
 
+  override func handshakeFailed(_ failure: TLSFailure) { peer.handshakeFailed(self, failure) }
+
   override func connectFailed(_ failure: SystemFailure) {
+    // Nobody listens on the port where its sidecar would speak TLS.
+    if way.mayDowngrade, way.endpoint != peer.endpoint, !failure.isLocal { return peer.downgrade(self, .tlsNotSpoken, "\(failure)") }
     let owner = owner
     peer.dialEnded(self, failure: failure.isLocal ? nil : .dialFailed, detail: "\(failure)")
     owner?.leaseRefused(.dialFailed)

@@ -31,6 +31,7 @@ public enum SystemCall: String, Sendable, CaseIterable {
   case diagnosticsReceive = "recv(NETLINK_SOCK_DIAG)"
   case diagnosticsQuery = "SOCK_DIAG_BY_FAMILY"
   case cookie = "getsockopt(SO_COOKIE)"
+  case records = "TLS"
 }
 
 /// A failed system call: which one, and the kernel's reason. A plain value: two integers, nothing to count references on.

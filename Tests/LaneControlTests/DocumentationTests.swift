@@ -11,7 +11,7 @@ import Testing
     "outbound.dialTimeout", "outbound.backOff.initial", "outbound.backOff.maximum", "outbound.shutdownTimeout",
     "inbound.listen", "inbound.datanode", "inbound.dialTimeout", "inbound.maxConnections", "inbound.maxInFlight", "tunnels[].listen",
     "tunnels[].peer", "tls.certificate", "tls.key", "tls.ca", "tls.crl", "tls.minVersion", "tls.allow", "tls.handshakeTimeout",
-    "tls.maxHandshakes", "tls.reloadInterval", "tls.maxConnectionAge", "tls.expiryWarning", "tls.downgradeMemory", "tls.ktls",
+    "tls.maxHandshakes", "tls.reloadInterval", "tls.maxConnectionAge", "tls.expiryWarning", "tls.downgradeMemory",
     "tls.inbound.mode", "tls.inbound.requireFrom", "tls.inbound.others", "tls.outbound.mode", "tls.outbound.port",
     "tls.outbound.peerName", "tls.outbound.peers[].prefix", "tls.outbound.peers[].mode", "tls.outbound.peers[].port",
     "tls.outbound.peers[].peerName", "judge.mode",

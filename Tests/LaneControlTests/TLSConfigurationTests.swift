@@ -32,7 +32,6 @@ import Testing
     #expect(tls.maxConnectionAge == .zero)
     #expect(tls.expiryWarning == [30, 7, 1])
     #expect(tls.downgradeMemory == .seconds(60))
-    #expect(!tls.ktls)
     #expect(tls.inbound == InboundTLSPolicy())
     #expect(tls.inbound.mode == .off && tls.inbound.requireFrom == [] && tls.inbound.others == .plain)
     #expect(tls.outbound.standard.mode == .strict && tls.outbound.standard.port == 0 && tls.outbound.standard.peerName == .any)
@@ -61,7 +60,6 @@ import Testing
           maxConnectionAge: 12h
           expiryWarning: [1, 90, 14]
           downgradeMemory: 5m
-          ktls: true
           inbound:
             mode: strict
             requireFrom: [10.0.12.0/24, 10.0.13.7]
@@ -89,7 +87,6 @@ import Testing
     #expect(tls.maxConnectionAge == .seconds(43_200))
     #expect(tls.expiryWarning == [90, 14, 1])
     #expect(tls.downgradeMemory == .seconds(300))
-    #expect(tls.ktls)
     #expect(tls.inbound.mode == .strict && tls.inbound.others == .refuse)
     #expect(tls.inbound.requireFrom.map(\.description) == ["10.0.12.0/24", "10.0.13.7/32"])
     // What a peer's rule leaves out is the standard's, wherever that stands in the text.
@@ -118,8 +115,6 @@ import Testing
     ("tls: {handshakeTimeout: 0}", "3: tls.handshakeTimeout: out of range (got \"0\"; allowed 10ms to 1m)"),
     ("tls: {maxHandshakes: 0}", "3: tls.maxHandshakes: out of range (got \"0\"; allowed 1 to 65536)"),
     ("tls: {reloadInterval: 1ms}", "3: tls.reloadInterval: out of range (got \"1ms\"; allowed 1s to 24h, or 0 (on SIGHUP only))"),
-    ("tls: {ktls: 1}", "3: tls.ktls: not a flag (got \"1\"; allowed true, false)"),
-    ("tls: {ktls: \"true\"}", "3: tls.ktls: write it without quotes"),
     // Lists.
     ("tls: {allow: \"dns:a\"}", "3: tls.allow: a list is wanted here (got \"dns:a\"; allowed a list of 1 to 1024, each dns:NAME,"),
     ("tls: {allow: }", "3: tls.allow: no value; leave the key out for its default (got nothing; allowed a list"),

@@ -14,6 +14,8 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include "COpenSSLCertificates.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,17 +36,24 @@ struct copenssl_socket {
   size_t output_capacity;
 };
 
-/// The method of such BIOs, one for the process; NULL where memory is short.
-BIO_METHOD *copenssl_socket_method(void);
 /// A BIO over the structure, which must outlive it. NULL where memory is short.
-BIO *copenssl_socket_bio(BIO_METHOD *method, struct copenssl_socket *socket);
+BIO *copenssl_socket_bio(struct copenssl_socket *socket);
 
 // Macros.
 
 static inline int copenssl_set_min_version(SSL_CTX *context, int version) {
   return (int)SSL_CTX_set_min_proto_version(context, version);
 }
-static inline void copenssl_set_mode(SSL_CTX *context, long mode) { (void)SSL_CTX_set_mode(context, mode); }
+/// SSL_CTX_set_options(3): their names are macros over a cast.
+static inline void copenssl_set_options(SSL_CTX *context) {
+  (void)SSL_CTX_set_options(
+    context, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+}
+/// SSL_CTX_set_mode(3).
+static inline void copenssl_set_modes(SSL_CTX *context) {
+  (void)SSL_CTX_set_mode(
+    context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+}
 static inline void copenssl_session_cache_off(SSL_CTX *context) { (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); }
 static inline void copenssl_read_ahead(SSL_CTX *context) { (void)SSL_CTX_set_read_ahead(context, 1); }
 static inline int copenssl_set_server_name(SSL *ssl, const char *name) { return (int)SSL_set_tlsext_host_name(ssl, name); }

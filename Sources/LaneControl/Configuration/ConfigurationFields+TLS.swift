@@ -70,7 +70,6 @@ extension ConfigurationFields {
     .duration(
       "downgradeMemory", \.downgradeMemory, .milliseconds(10)...(.seconds(86_400)), zero: "TLS is tried each time",
       "How long outbound mode prefer speaks plain to a peer that was found not to speak TLS."),
-    .flag("ktls", \.ktls, "Whether the kernel may encrypt in OpenSSL's place. Untested; leave it off but for trials."),
   ]
 
   private static let tlsDirections: [ConfigurationField<TLSConfiguration>] = [

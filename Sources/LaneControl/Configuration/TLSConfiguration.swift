@@ -34,8 +34,6 @@ public struct TLSConfiguration: Sendable, Equatable {
   public var expiryWarning = [30, 7, 1]
   /// `tls.downgradeMemory`: how long mode prefer speaks plain to a peer that does not speak TLS; zero: TLS is tried each time.
   public var downgradeMemory: Duration = .seconds(60)
-  /// `tls.ktls`: whether the kernel may encrypt. Untested.
-  public var ktls = false
   /// `tls.inbound`: what those who connect to `inbound.listen` must speak.
   public var inbound = InboundTLSPolicy()
   /// `tls.outbound`: what is spoken to peers.

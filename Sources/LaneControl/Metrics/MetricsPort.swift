@@ -43,7 +43,7 @@ struct MetricsPort {
       },
       AdminPage<ServiceSnapshot>(path: "/readyz", contentType: "text/plain; charset=utf-8") { snapshot in
         let reasons = Readiness.reasons(snapshot)
-        return .init(isAvailable: reasons.isEmpty, body: Self.lines(reasons.isEmpty ? ["ok"] : reasons))
+        return .init(isAvailable: reasons.isEmpty, body: Self.lines((reasons.isEmpty ? ["ok"] : reasons) + Readiness.remarks(snapshot)))
       },
     ]
     do {

@@ -12,6 +12,7 @@ enum MetricsText {
     writeOperations([("outbound", snapshot.accounting)] + (snapshot.inboundAccounting.map { [("inbound", $0)] } ?? []), &text)
     writeConnections(snapshot, &text)
     writeTunnels(snapshot.status.tunnels, &text)
+    if let tls = snapshot.status.tls { writeTLS(tls, &text) }
     writeGate(snapshot.gate, &text)
     writeLog(snapshot, &text)
     writeReactor(snapshot.stalls, &text)
@@ -128,6 +129,30 @@ enum MetricsText {
         text.sample(("listen", "\(tunnel.listen)"), ("peer", "\(tunnel.peer)"), ("toward", toward), value: bytes)
       }
     }
+  }
+
+  private static func writeTLS(_ tls: ProxyStatus.TLS, _ text: inout PrometheusText) {
+    let directions = [("outbound", tls.statistics.outbound), ("inbound", tls.statistics.inbound)]
+    text.family("lanekeeper_tls_connections_total", .counter, "Connections opened, by whether they speak TLS.")
+    for (direction, counts) in directions {
+      text.sample(("direction", direction), ("protocol", "tls"), value: counts.secured)
+      text.sample(("direction", direction), ("protocol", "plain"), value: counts.plain)
+    }
+    text.family(
+      "lanekeeper_tls_refused_total", .counter, "Handshakes refused by either end, and connections that should have spoken TLS.")
+    for (direction, counts) in directions { text.sample(("direction", direction), value: counts.refused) }
+    text.family("lanekeeper_tls_handshakes", .gauge, "Handshakes of inbound connections now.")
+    text.sample(value: count(tls.handshakes))
+    text.family(
+      "lanekeeper_tls_plain_addresses", .gauge, "Hosts that speak plain where TLS may be spoken; /readyz names them.")
+    text.sample(("direction", "outbound"), value: count(tls.plainPeers.count))
+    text.sample(("direction", "inbound"), value: count(tls.plainSources.count))
+    text.family(
+      "lanekeeper_tls_certificate_expiry_seconds", .gauge, "When the certificate in force ends, seconds since 1970.")
+    text.sample(value: Double(tls.certificate.notAfter))
+    text.family(
+      "lanekeeper_tls_first_expiry_seconds", .gauge, "When the first of the certificate, its chain and the CAs ends, seconds since 1970.")
+    text.sample(value: Double(tls.firstExpiry))
   }
 
   private static func writeGate(_ gate: GateStatistics, _ text: inout PrometheusText) {

@@ -10,6 +10,11 @@ final class Inbound {
   let limits: InboundLimits
   private(set) var listener: Listener!
   private(set) var sessions: [Int: InboundSession] = [:]
+  /// Connections that are not sessions yet.
+  var doorsteps: [Int: Doorstep] = [:]
+  /// How many of them are in a handshake.
+  var handshakes = 0
+  private let security: InboundSecurity?
   /// How operations began and ended.
   var accounting = Accounting()
   /// Whether the last dial went through; every connection dials, a local refusal costs nothing.
@@ -19,6 +24,7 @@ final class Inbound {
     self.proxy = proxy
     self.datanode = datanode
     self.limits = limits
+    security = proxy.settings.tls.map { InboundSecurity(settings: $0) }
     listener = try Listener(
       reactor: proxy.reactor, on: endpoint, backlog: 1024, accept: { [unowned self] in self.accept($0) },
       trouble: { [unowned self] in self.proxy.report($0, endpoint, .inbound) })
@@ -26,9 +32,33 @@ final class Inbound {
 
   private func accept(_ socket: AcceptedSocket) {
     if proxy.isDraining { return proxy.refuse(socket, .shutdown, datanode, detail: nil, .inbound) }
-    guard sessions.count < limits.maxConnections else {
+    guard sessions.count + doorsteps.count < limits.maxConnections else {
       return proxy.refuse(socket, .connectionLimit, datanode, detail: nil, .inbound)
     }
+    guard let security else { return open(socket, nil) }
+    let expectation = security.settings.inbound.expectation(of: socket.remote.address)
+    switch expectation {
+    case .plainOnly: open(socket, nil)
+    case .refused: proxy.refuse(socket, Reason(.source), datanode, detail: nil, .inbound)
+    case .tlsOnly, .either:
+      let number = proxy.newSessionNumber()
+      do throws(SystemFailure) {
+        doorsteps[number] = try Doorstep(self, number, accepted: socket, security, expectation)
+      } catch {
+        notOpened(socket, error)
+      }
+    }
+  }
+
+  /// A handshake, or what stood in its place, was refused.
+  func handshakeRefused(_ event: LaneEvent) {
+    proxy.tlsStatistics.refused(.inbound)
+    proxy.sink.record(event)
+  }
+
+  /// Pairs a connection with one to the datanode.
+  func open(_ socket: AcceptedSocket, _ tls: TLSSession?) {
+    if proxy.isDraining { return proxy.refuse(socket, .shutdown, datanode, detail: nil, .inbound) }
     let upstream: DatanodeConnection
     do {
       upstream = try DatanodeConnection(proxy.reactor, datanode, proxy.settings)
@@ -38,19 +68,24 @@ final class Inbound {
     }
     do {
       let number = proxy.newSessionNumber()
-      let session = try InboundSession(self, number, accepted: socket, upstream)
+      let session = try InboundSession(self, number, accepted: socket, tls, upstream)
       upstream.owner = session
       sessions[number] = session
+      proxy.tlsStatistics.opened(.inbound, isTLS: tls != nil)
     } catch {
       upstream.close()
-      // The descriptor is closed already.
-      var event = LaneEvent(.connectionRefused, reason: .callerReset, action: .refused)
-      event.direction = .inbound
-      event.caller = socket.remote
-      event.peer = datanode
-      event.detail = "\(error)"
-      proxy.sink.record(event)
+      notOpened(socket, error)
     }
+  }
+
+  /// The descriptor is closed already.
+  private func notOpened(_ socket: AcceptedSocket, _ failure: SystemFailure) {
+    var event = LaneEvent(.connectionRefused, reason: .callerReset, action: .refused)
+    event.direction = .inbound
+    event.caller = socket.remote
+    event.peer = datanode
+    event.detail = "\(failure)"
+    proxy.sink.record(event)
   }
 
   func ended(_ session: InboundSession) {
@@ -84,6 +119,7 @@ final class Inbound {
   /// Stops accepting; what has nothing in flight ends at once.
   func drain() {
     listener.close()
+    for doorstep in Array(doorsteps.values) { doorstep.leave(closing: true) }
     for session in Array(sessions.values) { session.closeIfIdle() }
   }
 

@@ -39,7 +39,9 @@ final class InboundSession: Connection, ReplySink {
   var slowReader = SlowReader()
   private(set) var timer: ReactorTimer!
 
-  init(_ inbound: Inbound, _ number: Int, accepted: AcceptedSocket, _ datanode: DatanodeConnection) throws(SystemFailure) {
+  init(
+    _ inbound: Inbound, _ number: Int, accepted: AcceptedSocket, _ tls: TLSSession?, _ datanode: DatanodeConnection
+  ) throws(SystemFailure) {
     self.inbound = inbound
     self.number = number
     self.datanode = datanode
@@ -47,7 +49,7 @@ final class InboundSession: Connection, ReplySink {
     framer = Framer(.request, release: settings.release, limits: settings.frameLimits)
     openedAt = inbound.proxy.reactor.now
     lastProgress = openedAt
-    try super.init(reactor: inbound.proxy.reactor, accepted: accepted, options: settings.downstream, reading: false)
+    try super.init(reactor: inbound.proxy.reactor, accepted: accepted, tls: tls, options: settings.downstream, reading: false)
     pendingLimit = settings.pendingOutput + Reactor.readBufferSize + Reactor.readHeadroom
     timer = ReactorTimer(reactor) { [unowned self] in self.timeIsUp() }
     updateTimer()

@@ -9,6 +9,9 @@ public final class Reactor {
   public static let readBufferSize = 256 * 1024
   /// The bytes in front of `readBuffer` that belong to it as well: a handler may put bytes there that it carried over from an earlier read.
   public static let readHeadroom = 128
+  /// Room for the records of `TLSSession.encryptLimit` bytes: 17 of 16 KiB at most, with 22 bytes around each under TLS 1.3 and 29
+  /// under 1.2; an alert or a key update may stand beside them.
+  static let recordBufferSize = TLSSession.encryptLimit + 4096
   /// The most events taken from the kernel in one wake.
   static let batchSize = 256
 
@@ -22,6 +25,10 @@ public final class Reactor {
   let epoll: Int32
   let timers = TimerHeap()
   let outputPool = OutputChunkPool()
+  /// Where TLS gathers records before they are sent; there once a connection uses TLS.
+  private var recordMemory: UnsafeMutableRawBufferPointer?
+  /// Connections that wait for the other end's close, after our own.
+  var lingering = 0
   private let stallRecord = StallRecord()
   @exclusivity(unchecked) private var table = HandlerTable()
   private let events: UnsafeMutablePointer<epoll_event>
@@ -58,6 +65,14 @@ public final class Reactor {
     table.destroy()
     events.deallocate()
     readMemory.deallocate()
+    recordMemory?.deallocate()
+  }
+
+  var recordBuffer: UnsafeMutableRawBufferPointer {
+    if let recordMemory { return recordMemory }
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: Reactor.recordBufferSize, alignment: 64)
+    recordMemory = memory
+    return memory
   }
 
   /// The clock that `now` is read from.

@@ -4,7 +4,7 @@ internal import Glibc
 extension Connection {
   /// One recv(). At the end of the stream and after a failure `readable` is not called again.
   public final func read(into buffer: UnsafeMutableRawBufferPointer) -> ReadOutcome {
-    guard phase == .established else { return phase == .connecting ? .wouldBlock : .failed(SystemFailure(.receive, EBADF)) }
+    guard phase == .established else { return decrypt(into: buffer) }
     let count = clinux_receive(fd, buffer.baseAddress, buffer.count)
     if count > 0 {
       bytesRead &+= UInt64(count)
@@ -25,7 +25,7 @@ extension Connection {
 
   /// Looks at the receive queue without taking anything: one recv() of one byte with `MSG_PEEK`.
   public final func peek() -> PeekOutcome {
-    guard phase == .established else { return phase == .connecting ? .quiet : .failed(SystemFailure(.receive, EBADF)) }
+    guard phase == .established else { return lookInside() }
     if readEnded { return .end }
     let count = clinux_peek(fd)
     if count > 0 { return .readable }
@@ -39,7 +39,9 @@ extension Connection {
     if writeErrno != 0 { return .failed(SystemFailure(.send, writeErrno)) }
     if phase == .closed || writeShut || shutWhenDrained { return .failed(SystemFailure(.send, phase == .closed ? EBADF : EPIPE)) }
     if bytes.count > pendingLimit - output.count { return .overflow }
+    if phase == .secured || phase == .handshaking { return encrypt(bytes) }
     if output.count > 0 || phase == .connecting {
+      if security != nil { return encrypt(bytes) }
       if bytes.count == 0 { return output.count > 0 ? .queued : .sent }
       output.append(bytes, reactor.outputPool)
       return .queued
@@ -62,7 +64,7 @@ extension Connection {
     return .queued
   }
 
-  private final func writeFailed(_ errno: Int32) -> SystemFailure {
+  final func writeFailed(_ errno: Int32) -> SystemFailure {
     writeErrno = errno
     output.discard(reactor.outputPool)
     updateInterest()
@@ -77,10 +79,12 @@ extension Connection {
       broken(writeFailed(Int32(-count)))
       return
     }
-    bytesWritten &+= UInt64(count)
+    // Of what is encrypted, the bytes of the application were counted then.
+    if security == nil { bytesWritten &+= UInt64(count) }
     output.consume(count, reactor.outputPool)
     guard output.count == 0 else { return }
     if shutWhenDrained { shutNow() }
+    if phase == .handshaking { return updateInterest() }
     drained()
     // After the callback: one that refills the queue, or pauses, then costs no system call here.
     updateInterest()
@@ -89,7 +93,8 @@ extension Connection {
   /// Shuts our sending direction (FIN), after what is pending. Later sends fail.
   public final func shutdownWrite() {
     guard phase != .closed, !writeShut, !shutWhenDrained else { return }
-    if output.count > 0 || phase == .connecting { shutWhenDrained = true } else { shutNow() }
+    if security != nil { sayNothingMoreComes() }
+    if output.count > 0 || isConnecting { shutWhenDrained = true } else { shutNow() }
   }
 
   final func shutNow() {
@@ -104,19 +109,31 @@ extension Connection {
   public final func close() -> Int {
     guard phase != .closed else { return 0 }
     let dropped = output.count
+    if security != nil { sayNothingMoreComes() }
+    let isToLinger = security != nil && output.count == 0 && writeErrno == 0
     output.discard(reactor.outputPool)
+    let descriptor = leave()
+    if !isToLinger || !Linger.begin(reactor, descriptor) { _ = clinux_close(descriptor) }
+    return dropped
+  }
+
+  /// Out of the reactor; the descriptor is the caller's.
+  final func leave() -> Int32 {
     phase = .closed
     let descriptor = fd
     fd = -1
+    security?.leave()
+    security = nil
     reactor.deregister(registration, descriptor)
-    _ = clinux_close(descriptor)
-    return dropped
+    return descriptor
   }
 
   /// Closes with RST: the peer's next read fails with ECONNRESET, after which it cannot take what it has for complete.
   public final func reset() {
     guard phase != .closed else { return }
-    _ = clinux_set_linger_reset(fd)
-    close()
+    output.discard(reactor.outputPool)
+    let descriptor = leave()
+    _ = clinux_set_linger_reset(descriptor)
+    _ = clinux_close(descriptor)
   }
 }

@@ -8,7 +8,15 @@ public import NetEndpoint
 /// A callback may close its own connection.
 open class Connection: EventHandler {
   enum Phase: UInt8 {
-    case connecting, established, closed
+    /// The kernel connects.
+    case connecting
+    /// TCP stands, TLS does not yet.
+    case handshaking
+    /// Bytes go as they are.
+    case established
+    /// Bytes go in TLS records.
+    case secured
+    case closed
   }
 
   /// The reactor whose thread this connection belongs to.
@@ -35,17 +43,28 @@ open class Connection: EventHandler {
   /// The errno with which writing failed, 0 while it works.
   @exclusivity(unchecked) final var writeErrno: Int32 = 0
   final var connectErrno: Int32 = 0
+  /// What TLS needs; nil for a connection without.
+  @exclusivity(unchecked) final var security: ConnectionSecurity?
   /// `tcpi_bytes_acked` before anything was written: 0, or 1 where the SYN counts.
   @exclusivity(unchecked) final var acknowledgedAtStart: UInt64?
 
   /// Adopts an accepted socket, and closes it where an option cannot be set. With `reading: false` nothing is read before `resumeReading`.
-  public init(reactor: Reactor, accepted: AcceptedSocket, options: SocketOptions, reading: Bool = true) throws(SystemFailure) {
+  /// - Parameter tls: the outcome of a handshake on it, by the connection that has handed it over.
+  public init(
+    reactor: Reactor, accepted: AcceptedSocket, tls: TLSSession? = nil, options: SocketOptions, reading: Bool = true
+  ) throws(SystemFailure) {
     self.reactor = reactor
     remote = accepted.remote
     fd = accepted.fd
-    phase = .established
+    phase = tls == nil ? .established : .secured
     readingWanted = reading
     super.init()
+    if let tls {
+      security = ConnectionSecurity(tls, self)
+      // The first request may have come with the last record of the handshake.
+      security?.mayHold = true
+      if reading { heldBytesAreDue() }
+    }
     do {
       try options.apply(to: fd)
       // With TCP Fast Open the SYN may be acknowledged later: then nothing is known of our first byte.
@@ -57,8 +76,9 @@ open class Connection: EventHandler {
     }
   }
 
-  /// Starts a non-blocking connect; `connected` or `connectFailed` follows from the loop, never from within this call.
-  public init(reactor: Reactor, connectingTo remote: Endpoint, options: SocketOptions) throws(SystemFailure) {
+  /// Starts a non-blocking connect; `connected`, `connectFailed` or `handshakeFailed` follows from the loop, never from within this call.
+  /// - Parameter tls: how it is to be secured; nil for a plain connection.
+  public init(reactor: Reactor, connectingTo remote: Endpoint, tls: TLSParameters? = nil, options: SocketOptions) throws(SystemFailure) {
     self.reactor = reactor
     self.remote = remote
     fd = try check(.socket, clinux_tcp_socket())
@@ -74,6 +94,7 @@ open class Connection: EventHandler {
       abandon()
       throw error
     }
+    if let tls { security = ConnectionSecurity(tls, self) }
   }
 
   deinit {
@@ -94,8 +115,10 @@ open class Connection: EventHandler {
   /// Neither closed nor reset by us. A connection that the peer broke is open until we close it.
   @inline(__always)
   public final var isOpen: Bool { phase != .closed }
-  /// The connect has not finished yet.
-  public final var isConnecting: Bool { phase == .connecting }
+  /// The connect, or the handshake after it, has not finished yet.
+  public final var isConnecting: Bool { phase == .connecting || phase == .handshaking }
+  /// The TLS session, once its handshake is over; nil for a plain connection.
+  public final var tls: TLSSession? { phase == .secured ? security?.session : nil }
   /// Bytes accepted by `send` that the kernel has not taken yet.
   @inline(__always)
   public final var pendingBytes: Int { output.count }
@@ -132,8 +155,10 @@ open class Connection: EventHandler {
 
   // MARK: Callbacks
 
-  /// The connect finished; bytes can be sent and read.
+  /// The connect finished, and the handshake where there is one; bytes can be sent and read.
   open func connected() {}
+  /// TLS could not be had. The connection still has to be closed.
+  open func handshakeFailed(_ failure: TLSFailure) {}
   /// The connect failed. The connection still has to be closed.
   open func connectFailed(_ failure: SystemFailure) {}
   /// Data or the end of the stream can be read: call `read` once.
@@ -152,7 +177,10 @@ open class Connection: EventHandler {
       return
     }
     if !events.isDisjoint(with: .writable), output.count > 0 { flush() }
-    if phase != .established { return }
+    if phase != .established && phase != .secured {
+      if phase == .handshaking { continueHandshake() }
+      return
+    }
     if readingWanted && !readEnded {
       // An error or a hang-up is found by the read, after the data that came before it.
       if !events.isDisjoint(with: [.readable, .error, .hangUp]) { readable() }
@@ -170,6 +198,7 @@ open class Connection: EventHandler {
       connectFailed(SystemFailure(.connect, errno))
       return
     }
+    if security != nil { return beginHandshake() }
     phase = .established
     updateInterest()
     connected()
@@ -189,14 +218,14 @@ open class Connection: EventHandler {
   // MARK: Interest
 
   final var interest: ReadyEvents {
-    var wanted: ReadyEvents = readingWanted && !readEnded ? .readable : []
+    var wanted: ReadyEvents = (readingWanted || phase == .handshaking) && !readEnded ? .readable : []
     if output.count > 0 { wanted.insert(.writable) }
     return wanted
   }
 
   /// A failure to change the interest (ENOMEM) is kept for the next send or read to report.
   final func updateInterest() {
-    guard phase == .established else { return }
+    guard phase != .connecting && phase != .closed else { return }
     do { try reactor.change(registration, fd, interest) } catch { writeErrno = error.errno }
   }
 
@@ -212,5 +241,6 @@ open class Connection: EventHandler {
     guard !readingWanted else { return }
     readingWanted = true
     updateInterest()
+    if phase == .secured { heldBytesAreDue() }
   }
 }

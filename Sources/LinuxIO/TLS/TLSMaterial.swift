@@ -1,0 +1,212 @@
+internal import COpenSSL
+internal import Glibc
+
+/// Certificates, key and CRLs as they were read, before they are believed.
+struct TLSMaterial {
+  private let files: TLSFiles
+  private let certificates: X509List
+  private let authorities: X509List
+  private let key: PrivateKey
+  private let revocations: RevocationLists?
+
+  init(_ files: TLSFiles) throws(TLSFailure) {
+    self.files = files
+    certificates = try X509List(path: files.certificate)
+    authorities = try X509List(path: files.authorities)
+    key = try PrivateKey(path: files.key)
+    revocations = if let path = files.revocations { try RevocationLists(path: path) } else { nil }
+  }
+
+  var descriptions: [CertificateDescription] { certificates.descriptions }
+  var authorityDescriptions: [CertificateDescription] { authorities.descriptions }
+
+  // MARK: Judging
+
+  /// Whether these can serve at all.
+  func check(now: Int64) throws(TLSFailure) {
+    guard X509_check_private_key(certificates[0], key.key) == 1 else {
+      OpenSSLQueue.clear()
+      throw TLSFailure(.keyMismatch, "\(files.key): not the key of the certificate in \(files.certificate)", certificate: descriptions[0])
+    }
+    for (position, certificate) in descriptions.enumerated() {
+      let whose = position == 0 ? "the certificate" : "CA \(position) of the chain"
+      guard certificate.notAfter >= now else {
+        throw TLSFailure(.expired, "\(files.certificate): \(whose) has expired", certificate: certificate)
+      }
+      guard certificate.notBefore <= now else {
+        throw TLSFailure(.notYetValid, "\(files.certificate): \(whose) is not valid yet", certificate: certificate)
+      }
+    }
+    guard authorityDescriptions.contains(where: { $0.notAfter >= now }) else {
+      throw TLSFailure(.expired, "\(files.authorities): every CA in it has expired", certificate: authorityDescriptions[0])
+    }
+    try checkChain()
+  }
+
+  /// Each is issued by the next, and the last by a configured CA, or by itself.
+  private func checkChain() throws(TLSFailure) {
+    for position in 0..<certificates.count {
+      let certificate = certificates[position]
+      let isIssued: Bool
+      if position + 1 < certificates.count {
+        isIssued = X509_check_issued(certificates[position + 1], certificate) == X509_V_OK
+      } else {
+        let isItsOwn = X509_check_issued(certificate, certificate) == X509_V_OK
+        isIssued = isItsOwn || (0..<authorities.count).contains { X509_check_issued(authorities[$0], certificate) == X509_V_OK }
+      }
+      OpenSSLQueue.clear()
+      guard isIssued else {
+        let issuer = descriptions[position].issuer
+        throw TLSFailure(
+          .incompleteChain,
+          "\(files.certificate): its issuer \(issuer) is neither the next certificate in the file nor in \(files.authorities)",
+          certificate: descriptions[position])
+      }
+    }
+  }
+
+  /// What an operator should look at.
+  func warnings(now: Int64) -> [String] {
+    var found: [String] = []
+    var status = stat()
+    if stat(files.key, &status) == 0, status.st_mode & 0o077 & ~0o040 != 0 {
+      found.append("\(files.key): the key can be used by others (mode \(String(status.st_mode & 0o777, radix: 8))): chmod 600")
+    }
+    for authority in authorityDescriptions where authority.notAfter < now {
+      found.append("\(files.authorities): CA \(authority.subject) has expired")
+    }
+    return found
+  }
+
+  // MARK: Use
+
+  /// An `SSL_CTX *` of which the caller is the owner.
+  func context(_ method: OpaquePointer?, _ minimum: TLSVersion) throws(TLSFailure) -> OpaquePointer {
+    guard let context = SSL_CTX_new(method) else { throw TLSFailure(queueOr: .library, "SSL_CTX_new") }
+    do throws(TLSFailure) { try set(context, minimum) } catch {
+      SSL_CTX_free(context)
+      throw error
+    }
+    return context
+  }
+
+  private func set(_ context: OpaquePointer, _ minimum: TLSVersion) throws(TLSFailure) {
+    func must(_ result: Int32, _ what: String) throws(TLSFailure) {
+      guard result == 1 else { throw TLSFailure(queueOr: .library, what) }
+    }
+    try must(copenssl_set_min_version(context, minimum == .tls13 ? TLS1_3_VERSION : TLS1_2_VERSION), "lowest version")
+    try must(
+      SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"), "suites of TLS 1.3")
+    try must(SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20"), "suites of TLS 1.2")
+    copenssl_set_options(context)
+    // SSL_OP_NO_TICKET alone leaves TLS 1.3 with stateful tickets.
+    try must(SSL_CTX_set_num_tickets(context, 0), "no tickets")
+    copenssl_session_cache_off(context)
+    copenssl_set_modes(context)
+    // One recv(2) for several records. The buffer is there only while it holds something.
+    copenssl_read_ahead(context)
+    SSL_CTX_set_default_read_buffer_len(context, TLSSession.readBufferSize)
+
+    try must(SSL_CTX_use_certificate(context, certificates[0]), files.certificate)
+    for position in 1..<max(1, certificates.count) {
+      try must(copenssl_add_chain_certificate(context, certificates[position]), files.certificate)
+    }
+    try must(SSL_CTX_use_PrivateKey(context, key.key), files.key)
+
+    guard let store = SSL_CTX_get_cert_store(context) else { throw TLSFailure(.library, "no certificate store") }
+    for position in 0..<authorities.count { try must(X509_STORE_add_cert(store, authorities[position]), files.authorities) }
+    // A configured CA is an anchor, be it a root or not.
+    var flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST
+    if let revocations {
+      for position in 0..<revocations.count { try must(X509_STORE_add_crl(store, revocations[position]), files.revocations ?? "") }
+      flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL
+    }
+    try must(X509_STORE_set_flags(store, UInt(flags)), "verification flags")
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+    SSL_CTX_set_cert_verify_callback(context, TLSSession.verify, nil)
+  }
+}
+
+/// Opens a file for OpenSSL to read; the caller frees it.
+private func openForReading(_ path: String) throws(TLSFailure) -> OpaquePointer {
+  var status = stat()
+  guard stat(path, &status) == 0 else { throw TLSFailure(.badFile, "\(path): \(String(cString: strerror(errno)))") }
+  // A FIFO or a device would hold the thread.
+  guard status.st_mode & S_IFMT == S_IFREG else { throw TLSFailure(.badFile, "\(path): not a regular file") }
+  guard let bio = BIO_new_file(path, "r") else { throw TLSFailure(queueOr: .badFile, path) }
+  return bio
+}
+
+/// The certificates of a PEM file, at least one.
+private final class X509List {
+  private let items: [OpaquePointer]
+  let descriptions: [CertificateDescription]
+
+  init(path: String) throws(TLSFailure) {
+    let bio = try openForReading(path)
+    defer { BIO_free(bio) }
+    var items: [OpaquePointer] = []
+    while let certificate = PEM_read_bio_X509(bio, nil, nil, nil) { items.append(certificate) }
+    // The end of the file is "no start line".
+    let reason = OpenSSLQueue.drain().first { $0.text != "no start line" }
+    if items.isEmpty || reason != nil {
+      for certificate in items { X509_free(certificate) }
+      if let reason { throw TLSFailure(.badFile, "\(path): certificate \(items.count + 1) in it cannot be read (\(reason.text))") }
+      throw TLSFailure(.badFile, "\(path): no certificate (PEM, BEGIN CERTIFICATE) in it")
+    }
+    self.items = items
+    descriptions = items.map { CertificateDescription($0) }
+  }
+
+  deinit {
+    for certificate in items { X509_free(certificate) }
+  }
+
+  var count: Int { items.count }
+  subscript(_ position: Int) -> OpaquePointer { items[position] }
+}
+
+private final class PrivateKey {
+  let key: OpaquePointer
+
+  init(path: String) throws(TLSFailure) {
+    let bio = try openForReading(path)
+    defer { BIO_free(bio) }
+    // Without this OpenSSL would ask the terminal for a password.
+    guard let key = PEM_read_bio_PrivateKey(bio, nil, { _, _, _, _ in -1 }, nil) else {
+      let queue = OpenSSLQueue.drain().map(\.text)
+      let isEncrypted = queue.contains { $0.contains("password") || $0.contains("interrupted") }
+      let wanted = isEncrypted ? "the key is encrypted: only keys without a password can be used" : "no private key (PEM, RSA or EC) in it"
+      throw TLSFailure(.badFile, "\(path): \(wanted)" + (queue.first.map { " (\($0))" } ?? ""))
+    }
+    self.key = key
+  }
+
+  deinit { EVP_PKEY_free(key) }
+}
+
+/// The CRLs of a PEM file, at least one.
+private final class RevocationLists {
+  private let items: [OpaquePointer]
+
+  init(path: String) throws(TLSFailure) {
+    let bio = try openForReading(path)
+    defer { BIO_free(bio) }
+    var items: [OpaquePointer] = []
+    while let list = PEM_read_bio_X509_CRL(bio, nil, nil, nil) { items.append(list) }
+    let reason = OpenSSLQueue.drain().first { $0.text != "no start line" }
+    if items.isEmpty || reason != nil {
+      for list in items { X509_CRL_free(list) }
+      if let reason { throw TLSFailure(.badFile, "\(path): CRL \(items.count + 1) in it cannot be read (\(reason.text))") }
+      throw TLSFailure(.badFile, "\(path): no CRL (PEM, BEGIN X509 CRL) in it")
+    }
+    self.items = items
+  }
+
+  deinit {
+    for list in items { X509_CRL_free(list) }
+  }
+
+  var count: Int { items.count }
+  subscript(_ position: Int) -> OpaquePointer { items[position] }
+}

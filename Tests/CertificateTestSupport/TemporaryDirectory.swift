@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// An empty directory, gone with all in it when this is.
+/// An empty directory, gone with all in it when this is, or when the process exits: one that a static property holds is never let go.
 public final class TemporaryDirectory: Sendable {
   /// Its path.
   public let path: String
@@ -13,9 +13,19 @@ public final class TemporaryDirectory: Sendable {
       throw OpenSSLToolFailure(description: "mkdtemp: \(String(cString: strerror(errno)))")
     }
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    _ = Self.removesAtExit
+    Self.held.withLock { $0.insert(path) }
   }
 
-  deinit { Self.remove(path) }
+  deinit {
+    Self.remove(path)
+    Self.held.withLock { $0.remove(path) }
+  }
+
+  private static let held = HeldPaths()
+  private static let removesAtExit: Void = {
+    atexit { for path in TemporaryDirectory.held.withLock({ $0 }) { TemporaryDirectory.remove(path) } }
+  }()
 
   /// The names of what is in it.
   public var names: Set<String> { Set(Self.names(path)) }
@@ -36,5 +46,24 @@ public final class TemporaryDirectory: Sendable {
     if unlink(path) == 0 { return }
     for name in names(path) { remove("\(path)/\(name)") }
     rmdir(path)
+  }
+}
+
+/// The directories that are there.
+private final class HeldPaths: @unchecked Sendable {
+  private var paths: Set<String> = []
+  private let mutex: UnsafeMutablePointer<pthread_mutex_t> = .allocate(capacity: 1)
+
+  init() { pthread_mutex_init(mutex, nil) }
+
+  deinit {
+    pthread_mutex_destroy(mutex)
+    mutex.deallocate()
+  }
+
+  @discardableResult func withLock<Value>(_ body: (inout Set<String>) -> Value) -> Value {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    return body(&paths)
   }
 }

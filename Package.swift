@@ -78,7 +78,7 @@ let package = Package(
     .target(name: "LaneLab", dependencies: ["CubeFSWire", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
 
     .executableTarget(
-      name: "lanekeeper", dependencies: ["LaneControl", "LaneProxy", "LaneLab", "CubeFSWire", "LaneJSON"],
+      name: "lanekeeper", dependencies: ["LaneControl", "LaneProxy", "LinuxIO", "LaneLab", "CubeFSWire", "LaneJSON"],
       swiftSettings: strict),
     .executableTarget(
       name: "LaneBench", dependencies: ["CubeFSWire", "CLinux", "LinuxIO", "NetEndpoint", "LaneJSON"],

@@ -3,7 +3,7 @@ internal import Glibc
 
 /// The system calls and socket options of this module that can fail, as messages name them.
 public enum SystemCall: String, Sendable, CaseIterable {
-  case accept, bind, close, connect, listen, socket, open, write
+  case accept, bind, close, connect, link, listen, open, read, socket, write
   case receive = "recv"
   case send
   case shutdown
@@ -32,6 +32,10 @@ public enum SystemCall: String, Sendable, CaseIterable {
   case diagnosticsQuery = "SOCK_DIAG_BY_FAMILY"
   case cookie = "getsockopt(SO_COOKIE)"
   case records = "TLS"
+  case makeDirectory = "mkdir"
+  case lockFile = "flock"
+  case changeMode = "fchmod"
+  case synchronise = "fsync"
 }
 
 /// A failed system call: which one, and the kernel's reason. A plain value: two integers, nothing to count references on.

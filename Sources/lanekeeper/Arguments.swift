@@ -39,12 +39,18 @@ struct Arguments {
   mutating func option(_ name: String) throws -> String? {
     asked.append(name)
     guard let index = try only(name) else { return nil }
-    taken[index] = true
-    if words[index] != name { return String(words[index].dropFirst(name.count + 1)) }
-    let next = index + 1
-    guard next < optionsEnd, !Self.isOption(words[next]) else { throw UsageError(reason: "\(name) needs a value") }
-    taken[next] = true
-    return words[next]
+    return try takeValue(name, at: index)
+  }
+
+  /// Takes an option off that may be given several times, with a value each time.
+  /// - Returns: the values in their order. Throws `UsageError` where one has none.
+  mutating func options(_ name: String) throws -> [String] {
+    asked.append(name)
+    var values: [String] = []
+    for index in words[..<optionsEnd].indices where !taken[index] && (words[index] == name || words[index].hasPrefix(name + "=")) {
+      values.append(try takeValue(name, at: index))
+    }
+    return values
   }
 
   /// Takes an option off whose value is one of a closed set.
@@ -80,12 +86,46 @@ struct Arguments {
     return words[index]
   }
 
+  /// Takes the positionals off that are left, in their order. Options must have been taken before.
+  /// - Parameter what: the name of one in messages, such as `FILE`.
+  /// - Returns: at least one. Throws `UsageError` as `positional` does.
+  mutating func positionals(_ what: String) throws -> [String] {
+    var found = [try positional(what)]
+    while taken.contains(false) { found.append(try positional(what)) }
+    return found
+  }
+
+  /// Takes the first word off, which says what the others mean.
+  /// - Returns: the word's value. Throws `UsageError` where it is missing or none of the set.
+  mutating func verb<Value: RawRepresentable & CaseIterable>(as type: Value.Type) throws -> Value where Value.RawValue == String {
+    let allowed = Value.allCases.map(\.rawValue)
+    guard let word = words.first, optionsEnd > 0 else {
+      throw UsageError(reason: "\(allowed.joined(separator: " or ")) is missing")
+    }
+    guard let value = Value(rawValue: word) else {
+      throw UsageError(
+        reason: "'\(printable(word))' is unknown\(suggestion(for: word, among: allowed)); allowed: \(allowed.joined(separator: ", "))")
+    }
+    taken[0] = true
+    return value
+  }
+
   /// Throws `UsageError` where any word is left.
   mutating func finish() throws {
     try refuseUnknownOptions()
     if let index = words.indices.first(where: { !taken[$0] }) {
       throw UsageError(reason: "unexpected argument '\(printable(words[index]))'")
     }
+  }
+
+  /// The value of the option that stands there, in the same word or the next.
+  private mutating func takeValue(_ name: String, at index: Int) throws -> String {
+    taken[index] = true
+    if words[index] != name { return String(words[index].dropFirst(name.count + 1)) }
+    let next = index + 1
+    guard next < optionsEnd, !Self.isOption(words[next]) else { throw UsageError(reason: "\(name) needs a value") }
+    taken[next] = true
+    return words[next]
   }
 
   private func refuseUnknownOptions() throws {
@@ -118,9 +158,10 @@ func suggestion(for word: String, among candidates: [String]) -> String {
 }
 
 /// The text with control characters made visible and its length bounded: what a user typed may go to a terminal or a log.
-func printable(_ text: String) -> String {
+/// - Parameter limit: so many of its Unicode scalars are left.
+func printable(_ text: String, limit: Int = 256) -> String {
   var result = ""
-  for scalar in text.unicodeScalars.prefix(256) {
+  for scalar in text.unicodeScalars.prefix(limit) {
     if scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) {
       result += "\\u{\(String(scalar.value, radix: 16))}"
     } else {

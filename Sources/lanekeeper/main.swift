@@ -5,6 +5,7 @@ let subcommands: [Subcommand] = [
   .run,
   .check,
   .decode,
+  .certs,
   .lab,
 ]
 

@@ -67,13 +67,14 @@ public final class TestPKI: @unchecked Sendable {
     case p256, rsa2048
   }
 
-  /// The directory. Tests may put files of their own beside the others; no subdirectories.
+  /// The directory. Tests may put files of their own beside the others.
   public let directory: String
   /// The own authority's certificate.
   public let caFile: String
   /// The tool, running in the directory.
   public let openssl: OpenSSLTool
 
+  private let folder: TemporaryDirectory
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private var made: Set<String> = []
   private var issuedCount = 0
@@ -81,11 +82,8 @@ public final class TestPKI: @unchecked Sendable {
 
   /// Makes the directory and the own authority. Throws `OpenSSLToolFailure`.
   public init() throws {
-    var template = Array("/tmp/lanekeeper-pki-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else {
-      throw OpenSSLToolFailure(description: "mkdtemp: \(String(cString: strerror(errno)))")
-    }
-    directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    folder = try TemporaryDirectory("lanekeeper-pki")
+    directory = folder.path
     caFile = "\(directory)/ca.pem"
     openssl = OpenSSLTool(directory: directory)
     pthread_mutex_init(mutex, nil)
@@ -96,14 +94,6 @@ public final class TestPKI: @unchecked Sendable {
   deinit {
     pthread_mutex_destroy(mutex)
     mutex.deallocate()
-    if let listing = opendir(directory) {
-      while let entry = readdir(listing) {
-        let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        if name != "." && name != ".." { unlink("\(directory)/\(name)") }
-      }
-      closedir(listing)
-    }
-    rmdir(directory)
   }
 
   /// Issues a certificate.

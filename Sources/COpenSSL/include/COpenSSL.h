@@ -68,4 +68,5 @@ static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certifi
 }
 static inline EVP_PKEY *copenssl_new_p256_key(void) { return EVP_EC_gen("P-256"); }
 
+
 #endif

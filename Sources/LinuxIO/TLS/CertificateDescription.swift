@@ -78,8 +78,7 @@ public struct CertificateDescription: Sendable, Equatable {
   private static func text(name: OpaquePointer?) -> String {
     guard let name, let bio = BIO_new(BIO_s_mem()) else { return "" }
     defer { BIO_free(bio) }
-    // RFC 2253's flags escape control characters and all that is not ASCII.
-    guard X509_NAME_print_ex(bio, name, 0, UInt(0x111_0317)) >= 0 else { return "" }
+    guard copenssl_print_name(bio, name) >= 0 else { return "" }
     var bytes: UnsafeMutablePointer<CChar>?
     let count = copenssl_memory(bio, &bytes)
     guard let bytes, count > 0 else { return "" }

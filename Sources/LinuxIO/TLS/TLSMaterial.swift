@@ -2,29 +2,32 @@ internal import COpenSSL
 internal import Glibc
 
 /// Certificates, key and CRLs as they were read, before they are believed.
-struct TLSMaterial {
+final class TLSMaterial {
   private let files: TLSFiles
-  private let certificates: X509List
-  private let authorities: X509List
-  private let key: PrivateKey
-  private let revocations: RevocationLists?
+  private let certificates: PEMCertificates
+  private let authorities: PEMCertificates
+  private let key: PEMKey
+  private let revocations: PEMRevocations?
+  let descriptions: [CertificateDescription]
+  let authorityDescriptions: [CertificateDescription]
 
   init(_ files: TLSFiles) throws(TLSFailure) {
-    self.files = files
-    certificates = try X509List(path: files.certificate)
-    authorities = try X509List(path: files.authorities)
-    key = try PrivateKey(path: files.key)
-    revocations = if let path = files.revocations { try RevocationLists(path: path) } else { nil }
+    do throws(CertificateFailure) {
+      self.files = files
+      certificates = try PEMCertificates(path: files.certificate)
+      authorities = try PEMCertificates(path: files.authorities)
+      key = try PEMKey(path: files.key)
+      revocations = if let path = files.revocations { try PEMRevocations(path: path) } else { nil }
+      descriptions = certificates.descriptions
+      authorityDescriptions = authorities.descriptions
+    } catch { throw TLSFailure(.badFile, "\(error)") }
   }
-
-  var descriptions: [CertificateDescription] { certificates.descriptions }
-  var authorityDescriptions: [CertificateDescription] { authorities.descriptions }
 
   // MARK: Judging
 
   /// Whether these can serve at all.
   func check(now: Int64) throws(TLSFailure) {
-    guard X509_check_private_key(certificates[0], key.key) == 1 else {
+    guard X509_check_private_key(certificates.certificates[0], key.key) == 1 else {
       OpenSSLQueue.clear()
       throw TLSFailure(.keyMismatch, "\(files.key): not the key of the certificate in \(files.certificate)", certificate: descriptions[0])
     }
@@ -45,14 +48,16 @@ struct TLSMaterial {
 
   /// Each is issued by the next, and the last by a configured CA, or by itself.
   private func checkChain() throws(TLSFailure) {
-    for position in 0..<certificates.count {
-      let certificate = certificates[position]
+    for position in 0..<certificates.certificates.count {
+      let certificate = certificates.certificates[position]
       let isIssued: Bool
-      if position + 1 < certificates.count {
-        isIssued = X509_check_issued(certificates[position + 1], certificate) == X509_V_OK
+      if position + 1 < certificates.certificates.count {
+        isIssued = X509_check_issued(certificates.certificates[position + 1], certificate) == X509_V_OK
       } else {
         let isItsOwn = X509_check_issued(certificate, certificate) == X509_V_OK
-        isIssued = isItsOwn || (0..<authorities.count).contains { X509_check_issued(authorities[$0], certificate) == X509_V_OK }
+        isIssued =
+          isItsOwn
+          || (0..<authorities.certificates.count).contains { X509_check_issued(authorities.certificates[$0], certificate) == X509_V_OK }
       }
       OpenSSLQueue.clear()
       guard isIssued else {
@@ -107,106 +112,27 @@ struct TLSMaterial {
     copenssl_read_ahead(context)
     SSL_CTX_set_default_read_buffer_len(context, TLSSession.readBufferSize)
 
-    try must(SSL_CTX_use_certificate(context, certificates[0]), files.certificate)
-    for position in 1..<max(1, certificates.count) {
-      try must(copenssl_add_chain_certificate(context, certificates[position]), files.certificate)
+    try must(SSL_CTX_use_certificate(context, certificates.certificates[0]), files.certificate)
+    for position in 1..<max(1, certificates.certificates.count) {
+      try must(copenssl_add_chain_certificate(context, certificates.certificates[position]), files.certificate)
     }
     try must(SSL_CTX_use_PrivateKey(context, key.key), files.key)
 
     guard let store = SSL_CTX_get_cert_store(context) else { throw TLSFailure(.library, "no certificate store") }
-    for position in 0..<authorities.count { try must(X509_STORE_add_cert(store, authorities[position]), files.authorities) }
+    for position in 0..<authorities.certificates.count {
+      try must(X509_STORE_add_cert(store, authorities.certificates[position]), files.authorities)
+    }
     // A configured CA is an anchor, be it a root or not.
     var flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST
-    if let revocations {
-      for position in 0..<revocations.count { try must(X509_STORE_add_crl(store, revocations[position]), files.revocations ?? "") }
+    if let path = files.revocations {
+      switch revocations {
+      case .some(let revocations): for list in revocations.lists { try must(X509_STORE_add_crl(store, list), path) }
+      case .none: break
+      }
       flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL
     }
     try must(X509_STORE_set_flags(store, UInt(flags)), "verification flags")
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
     SSL_CTX_set_cert_verify_callback(context, TLSSession.verify, nil)
   }
-}
-
-/// Opens a file for OpenSSL to read; the caller frees it.
-private func openForReading(_ path: String) throws(TLSFailure) -> OpaquePointer {
-  var status = stat()
-  guard stat(path, &status) == 0 else { throw TLSFailure(.badFile, "\(path): \(String(cString: strerror(errno)))") }
-  // A FIFO or a device would hold the thread.
-  guard status.st_mode & S_IFMT == S_IFREG else { throw TLSFailure(.badFile, "\(path): not a regular file") }
-  guard let bio = BIO_new_file(path, "r") else { throw TLSFailure(queueOr: .badFile, path) }
-  return bio
-}
-
-/// The certificates of a PEM file, at least one.
-private final class X509List {
-  private let items: [OpaquePointer]
-  let descriptions: [CertificateDescription]
-
-  init(path: String) throws(TLSFailure) {
-    let bio = try openForReading(path)
-    defer { BIO_free(bio) }
-    var items: [OpaquePointer] = []
-    while let certificate = PEM_read_bio_X509(bio, nil, nil, nil) { items.append(certificate) }
-    // The end of the file is "no start line".
-    let reason = OpenSSLQueue.drain().first { $0.text != "no start line" }
-    if items.isEmpty || reason != nil {
-      for certificate in items { X509_free(certificate) }
-      if let reason { throw TLSFailure(.badFile, "\(path): certificate \(items.count + 1) in it cannot be read (\(reason.text))") }
-      throw TLSFailure(.badFile, "\(path): no certificate (PEM, BEGIN CERTIFICATE) in it")
-    }
-    self.items = items
-    descriptions = items.map { CertificateDescription($0) }
-  }
-
-  deinit {
-    for certificate in items { X509_free(certificate) }
-  }
-
-  var count: Int { items.count }
-  subscript(_ position: Int) -> OpaquePointer { items[position] }
-}
-
-private final class PrivateKey {
-  let key: OpaquePointer
-
-  init(path: String) throws(TLSFailure) {
-    let bio = try openForReading(path)
-    defer { BIO_free(bio) }
-    // Without this OpenSSL would ask the terminal for a password.
-    guard let key = PEM_read_bio_PrivateKey(bio, nil, { _, _, _, _ in -1 }, nil) else {
-      let queue = OpenSSLQueue.drain().map(\.text)
-      let isEncrypted = queue.contains { $0.contains("password") || $0.contains("interrupted") }
-      let wanted = isEncrypted ? "the key is encrypted: only keys without a password can be used" : "no private key (PEM, RSA or EC) in it"
-      throw TLSFailure(.badFile, "\(path): \(wanted)" + (queue.first.map { " (\($0))" } ?? ""))
-    }
-    self.key = key
-  }
-
-  deinit { EVP_PKEY_free(key) }
-}
-
-/// The CRLs of a PEM file, at least one.
-private final class RevocationLists {
-  private let items: [OpaquePointer]
-
-  init(path: String) throws(TLSFailure) {
-    let bio = try openForReading(path)
-    defer { BIO_free(bio) }
-    var items: [OpaquePointer] = []
-    while let list = PEM_read_bio_X509_CRL(bio, nil, nil, nil) { items.append(list) }
-    let reason = OpenSSLQueue.drain().first { $0.text != "no start line" }
-    if items.isEmpty || reason != nil {
-      for list in items { X509_CRL_free(list) }
-      if let reason { throw TLSFailure(.badFile, "\(path): CRL \(items.count + 1) in it cannot be read (\(reason.text))") }
-      throw TLSFailure(.badFile, "\(path): no CRL (PEM, BEGIN X509 CRL) in it")
-    }
-    self.items = items
-  }
-
-  deinit {
-    for list in items { X509_CRL_free(list) }
-  }
-
-  var count: Int { items.count }
-  subscript(_ position: Int) -> OpaquePointer { items[position] }
 }

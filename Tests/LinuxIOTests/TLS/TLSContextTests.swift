@@ -39,16 +39,18 @@ import Testing
 
   @Test func filesThatAreNotWhatTheyShouldBe() throws {
     let missing = Self.failure(certificate: "/nowhere/a.pem")
-    #expect(missing?.kind == .badFile && missing?.detail == "/nowhere/a.pem: No such file or directory")
-    #expect(Self.failure(key: "/dev/zero")?.detail == "/dev/zero: not a regular file")
-    #expect(Self.failure(authorities: Self.pki.directory)?.detail == "\(Self.pki.directory): not a regular file")
+    #expect(missing?.kind == .badFile && missing?.detail.hasPrefix("/nowhere/a.pem: open: ENOENT") == true)
+    for path in ["/dev/zero", Self.pki.directory] {
+      let failure = Self.failure(authorities: path)
+      #expect(failure?.kind == .badFile && failure?.detail.hasPrefix(path) == true, "\(failure as Any)")
+    }
     let empty = try Self.file("empty.pem", "")
-    #expect(Self.failure(certificate: empty)?.detail == "\(empty): no certificate (PEM, BEGIN CERTIFICATE) in it")
+    #expect(Self.failure(certificate: empty)?.detail.hasPrefix("\(empty): no certificate in it") == true)
     #expect(Self.failure(authorities: Self.good.key)?.detail.contains("no certificate") == true)
-    #expect(Self.failure(key: Self.good.certificate)?.detail.contains("no private key (PEM, RSA or EC) in it") == true)
-    #expect(Self.failure(crl: Self.good.certificate)?.detail.contains("no CRL") == true)
+    #expect(Self.failure(key: Self.good.certificate)?.detail.contains("no private key that can be read") == true)
+    #expect(Self.failure(crl: Self.good.certificate)?.detail.contains("no revocation list in it") == true)
     let broken = try Self.file("broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    #expect(Self.failure(certificate: broken)?.detail.contains("certificate 1 in it cannot be read") == true)
+    #expect(Self.failure(certificate: broken)?.detail.contains("certificate 1 cannot be read") == true)
   }
 
   @Test func aKeyThatIsAnothersOrEncrypted() throws {
@@ -56,7 +58,7 @@ import Testing
     #expect(other?.kind == .keyMismatch && other?.detail.contains("not the key of the certificate in \(Self.good.certificate)") == true)
     let path = "\(Self.pki.directory)/encrypted.key"
     try Self.pki.openssl.demand(["pkey", "-in", Self.good.key, "-aes128", "-passout", "pass:secret", "-out", path])
-    #expect(Self.failure(key: path)?.detail.contains("only keys without a password") == true)
+    #expect(Self.failure(key: path)?.detail.contains("an unencrypted PEM key is needed") == true)
   }
 
   @Test func anIncompleteChain() throws {

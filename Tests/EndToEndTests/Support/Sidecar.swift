@@ -10,6 +10,8 @@ final class Sidecar {
     var outbound: [String] = []
     /// The port of the local datanode, where there is to be an inbound listener.
     var datanode: UInt16?
+    /// Where that listens.
+    var inboundListen = "127.0.0.1:0"
     /// Further keys below `inbound:`, without indentation.
     var inbound: [String] = []
     /// The peers' ports of tunnels.
@@ -71,7 +73,7 @@ final class Sidecar {
     if !listeners.isEmpty { lines += ["outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"] }
     lines += listeners.map { "    - \($0)" }
     if let datanode = settings.datanode {
-      lines += ["inbound:", "  listen: 127.0.0.1:0", "  datanode: 127.0.0.1:\(datanode)"] + settings.inbound.map { "  " + $0 }
+      lines += ["inbound:", "  listen: \(settings.inboundListen)", "  datanode: 127.0.0.1:\(datanode)"] + settings.inbound.map { "  " + $0 }
     }
     if !settings.tunnels.isEmpty { lines.append("tunnels:") }
     for peer in settings.tunnels { lines += ["  - listen: 127.0.0.1:0", "    peer: 127.0.0.1:\(peer)"] }

@@ -1,0 +1,164 @@
+import CertificateTestSupport
+import CubeFSWire
+import Glibc
+import TestBytes
+import Testing
+
+/// Two hosts with a sidecar each, the shipped rule sets on both, strict TLS between them; a third host without a sidecar uses the same port.
+@Suite(
+  .enabled(
+    if: NetworkNamespace.isAvailable, "needs root: CAP_SYS_ADMIN and CAP_NET_ADMIN for network namespaces, and ip of iproute2"),
+  .timeLimit(.minutes(3)))
+struct TwoHostsTests {
+  private static let nearAddress = "10.78.0.1"
+  private static let farAddress = "10.78.0.2"
+  private static let clientAddress = "10.79.0.1"
+  private static let farClientSide = "10.79.0.2"
+
+  /// tcpdump on one interface of a namespace.
+  private final class Capture {
+    let path: String
+    private let program: RunningProgram
+
+    init(_ namespace: NetworkNamespace, _ interface: String) throws {
+      let path = "/tmp/lanekeeper-capture-\(getpid())-\(interface).pcap"
+      self.path = path
+      // As root it would change to a user of its own, who may not write here.
+      program = try namespace.run {
+        try RunningProgram(["-i", interface, "-Z", "root", "-s", "0", "-B", "32768", "-U", "-w", path], executable: "/usr/bin/tcpdump")
+      }
+      try program.wait { _, errors in errors.contains("listening on") }
+    }
+
+    deinit { unlink(path) }
+
+    /// All that was seen.
+    func finish() throws -> [UInt8] {
+      program.send(SIGINT)
+      _ = try program.finish()
+      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { throw ProgramFailure("cannot read \(path)") }
+      defer { close(descriptor) }
+      var bytes: [UInt8] = []
+      var piece = [UInt8](repeating: 0, count: 1 << 20)
+      while case let count = read(descriptor, &piece, piece.count), count > 0 { bytes += piece[..<count] }
+      return bytes
+    }
+
+    /// What tshark counts of frames that the filter takes, port 17310 read as TLS.
+    func frames(_ filter: String) throws -> Int {
+      let program = try RunningProgram(
+        ["-r", path, "-d", "tcp.port==17310,tls", "-Y", filter, "-T", "fields", "-e", "frame.number"], executable: "/usr/bin/tshark")
+      let result = try program.finish()
+      return result.stdout.split(separator: "\n").count
+    }
+  }
+
+  @Test func onlyTLSIsOnTheWireAndPlainClientsAreServed() throws {
+    let near = try NetworkNamespace()
+    let far = try NetworkNamespace()
+    let client = try NetworkNamespace()
+    let rules = "/" + #filePath.split(separator: "/").dropLast(4).joined(separator: "/") + "/Deploy/interception"
+    try near.shell(
+      """
+      ip link set lo up
+      ip link add near type veth peer name far netns \(far.path)
+      ip address add \(Self.nearAddress)/24 dev near
+      ip link set near up
+      nft -f '\(rules)/lanekeeper.nft'
+      """)
+    try client.shell(
+      """
+      ip link set lo up
+      ip link add client type veth peer name plain netns \(far.path)
+      ip address add \(Self.clientAddress)/24 dev client
+      ip link set client up
+      """)
+    try far.shell(
+      """
+      ip link set lo up
+      ip link set far up
+      ip link set plain up
+      ip address add \(Self.farAddress)/24 dev far
+      ip address add \(Self.farClientSide)/24 dev plain
+      nft -f '\(rules)/inbound.nft'
+      """)
+
+    let pki = try TestPKI()
+    let nearIdentity = try pki.issue("near.lane.test", addresses: [Self.nearAddress])
+    let farIdentity = try pki.issue("far.lane.test", addresses: [Self.farAddress])
+    let crl = "\(pki.directory)/live.crl"
+    #expect(rename(try pki.crl(), crl) == 0)
+
+    let stream = RepairStream(blocks: 8, of: 131_072)
+    let datanode = try far.run { try stream.peer(address: "0.0.0.0", port: 17310) }
+    let farSidecar = try Sidecar(
+      peers: [],
+      .init(
+        datanode: 17310, inboundListen: "0.0.0.0:15312", namespace: far,
+        sections: [
+          TLSSection(
+            identity: farIdentity, authorities: pki.caFile, inbound: "{mode: strict, requireFrom: [\(Self.nearAddress)/32], others: plain}",
+            lines: ["crl: \(crl)"]
+          ).text
+        ]))
+    let nearSidecar = try Sidecar(
+      peers: [],
+      .init(
+        outbound: ["mark: 0x4C4B"], listeners: ["{listen: 0.0.0.0:15310, intercept: true}"], namespace: near,
+        sections: [
+          TLSSection(identity: nearIdentity, authorities: pki.caFile, outbound: "{mode: strict, peerName: address}").text
+        ]))
+    let wire = try Capture(far, "far")
+    let plainWire = try Capture(far, "plain")
+
+    let request = stream.request(5)
+    let caller = try near.run { try StreamSocket(to: SocketAddress(Self.farAddress, 17310)) }
+    caller.send(request)
+    #expect(stream.isRead(by: caller, request))
+    let control = Exemplar.request(0x10, reqID: 6, partition: 0x1122_3344_5566_7788)
+    let second = try near.run { try StreamSocket(to: SocketAddress(Self.farAddress, 17310)) }
+    #expect(second.ask(control) == Exemplar.reply(to: control))
+    let plain = try client.run { try StreamSocket(to: SocketAddress(Self.farClientSide, 17310)) }
+    #expect(plain.ask(control) == Exemplar.reply(to: control))
+    plain.send(request)
+    #expect(stream.isRead(by: plain, request))
+
+    let seen = try wire.finish()
+    let seenInPlain = try plainWire.finish()
+    // 32 bytes from the middle of a payload, and the partition's number: the search finds them where they are.
+    let marker = Array(stream.replies(to: request)[0][10_000..<10_032])
+    let partition = bigEndian(0x1122_3344_5566_7788)
+    #expect(holds(seenInPlain, marker) && holds(seenInPlain, partition))
+    #expect(!holds(seen, marker) && !holds(seen, partition))
+    #expect(seen.count > 8 * 131_072)
+    #expect(try wire.frames("tls.record.content_type == 23") > 8)
+    // A record's inner frames belong to the one that ends it: nothing else carries bytes.
+    #expect(try wire.frames("tcp.len > 0 && tcp.port == 17310 && !tls && !tcp.segment_data") == 0)
+
+    // One certificate revoked: that host is refused, and nobody else.
+    try pki.revoke(nearIdentity)
+    let loaded = farSidecar.log("tls.loaded").count
+    #expect(rename(try pki.crl(), crl) == 0)
+    farSidecar.send(SIGHUP)
+    try farSidecar.waitFor("tls.loaded", count: loaded + 1)
+    let third = try near.run { try StreamSocket(to: SocketAddress(Self.farAddress, 17310)) }
+    third.send(stream.request(9))
+    let answer = third.receivePacket()
+    #expect(answer == nil || answer?.header.resultCode != .ok)
+    let line = try farSidecar.waitFor("tls.refused", reason: "tls-revoked").first
+    #expect(line?["caller"]?.hasPrefix(Self.nearAddress) == true && line?["detail"]?.contains("near.lane.test") == true)
+    #expect(plain.ask(control) == Exemplar.reply(to: control))
+    #expect(try client.run { try StreamSocket(to: SocketAddress(Self.farClientSide, 17310)) }.ask(control) == Exemplar.reply(to: control))
+
+    try nearSidecar.stop()
+    try farSidecar.stop()
+    datanode.stop()
+  }
+
+  private func holds(_ bytes: [UInt8], _ part: [UInt8]) -> Bool {
+    bytes.withUnsafeBytes { all in
+      part.withUnsafeBytes { memmem(all.baseAddress!, all.count, $0.baseAddress!, $0.count) != nil }
+    }
+  }
+}

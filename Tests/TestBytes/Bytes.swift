@@ -21,3 +21,9 @@ public func firstDifference(_ first: [UInt8], _ second: [UInt8]) -> Int? {
   if first == second { return nil }
   return zip(first, second).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? min(first.count, second.count)
 }
+
+/// Whether the bytes hold that part, anywhere.
+public func holds(_ bytes: [UInt8], _ part: [UInt8]) -> Bool {
+  guard !part.isEmpty, bytes.count >= part.count else { return part.isEmpty }
+  return (0...bytes.count - part.count).contains { bytes[$0] == part[0] && bytes[$0..<$0 + part.count].elementsEqual(part) }
+}

@@ -93,12 +93,15 @@ final class RunningProgram {
       var attributes = posix_spawnattr_t()
       posix_spawnattr_init(&attributes)
       defer { posix_spawnattr_destroy(&attributes) }
-      // The program starts as from a shell: what we ignore is not ignored there.
+      // The program starts as from a shell: what we ignore is not ignored there, and what threads of Swift's pool block is not blocked.
       var defaults = sigset_t()
       sigemptyset(&defaults)
       sigaddset(&defaults, SIGPIPE)
       posix_spawnattr_setsigdefault(&attributes, &defaults)
-      posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+      var mask = sigset_t()
+      sigemptyset(&mask)
+      posix_spawnattr_setsigmask(&attributes, &mask)
+      posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
       for (descriptor, end) in [(Int32(0), ends[0].read), (1, ends[1].write), (2, ends[2].write)] {
         if let path = redirections[descriptor] {
           posix_spawn_file_actions_addopen(&actions, descriptor, path, descriptor == 0 ? O_RDONLY : O_WRONLY, 0)

@@ -73,7 +73,8 @@ final class Sidecar {
     if !listeners.isEmpty { lines += ["outbound:"] + settings.outbound.map { "  " + $0 } + ["  listeners:"] }
     lines += listeners.map { "    - \($0)" }
     if let datanode = settings.datanode {
-      lines += ["inbound:", "  listen: \(settings.inboundListen)", "  datanode: 127.0.0.1:\(datanode)"] + settings.inbound.map { "  " + $0 }
+      lines +=
+        ["inbound:", "  listen: \(settings.inboundListen)", "  datanode: 127.0.0.1:\(datanode)"] + settings.inbound.map { "  " + $0 }
     }
     if !settings.tunnels.isEmpty { lines.append("tunnels:") }
     for peer in settings.tunnels { lines += ["  - listen: 127.0.0.1:0", "    peer: 127.0.0.1:\(peer)"] }

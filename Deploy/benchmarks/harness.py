@@ -270,11 +270,15 @@ class Proxy:
     def __init__(self, subject, programs, echo_port, cpu=None, wrapper=(), environment=None, patience=20.0):
         self.subject = subject
         self.port = free_port()
-        command = getattr(self, f"_{subject}")(programs, self.port, echo_port, cpu)
+        command = self.command(programs, self.port, echo_port, cpu)
         self._log = open(os.path.join(scratch(), f"{subject}-{self.port}.log"), "w+", encoding="utf-8", errors="replace")
         self.process = start([*wrapper, *command], cpu, environment, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
         self.pid = self.process.pid
         wait_until(lambda: self._ended() or accepts(self.port), f"{subject} listening on port {self.port}", patience)
+
+    def command(self, programs, port, target, cpu):
+        """What is started, as a list of words."""
+        return getattr(self, f"_{self.subject}")(programs, port, target, cpu)
 
     def log_tail(self):
         self._log.seek(0)

@@ -35,9 +35,11 @@ public final class TLSSession {
     case failed(TLSFailure)
   }
 
-  /// The other end's certificate, once the handshake is over.
-  public private(set) var peer: CertificateDescription?
-  /// When the handshake was over, as the owner's clock has it.
+  /// The other end's certificate, once it has shown one; read anew each time.
+  public var peer: CertificateDescription? {
+    guard let certificate = SSL_get0_peer_certificate(ssl) else { return nil }
+    return CertificateDescription(certificate)
+  }
   let isClient: Bool
 
   private let ssl: OpaquePointer
@@ -102,9 +104,7 @@ public final class TLSSession {
   /// Goes on with the handshake.
   func handshake(_ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void) -> Step {
     let result = run(room, records) { SSL_do_handshake(ssl) }
-    guard result == 1 else { return failed(result) }
-    peer = peerCertificate()
-    return .done(0)
+    return result == 1 ? .done(0) : failed(result)
   }
 
   /// Decrypts what the socket has, as far as there is room: at least one byte, or why not.
@@ -182,7 +182,7 @@ public final class TLSSession {
       OpenSSLQueue.clear()
       return .failed(objection)
     }
-    let certificate = peerCertificate()
+    let certificate = peer
     if error == SSL_ERROR_SYSCALL {
       OpenSSLQueue.clear()
       let number = socket.pointee.receive_errno
@@ -194,11 +194,6 @@ public final class TLSSession {
       return .failed(TLSFailure(.library, "more records than there is room for"))
     }
     return .failed(TLSFailure(queueOr: .protocolError, "", certificate: certificate))
-  }
-
-  private func peerCertificate() -> CertificateDescription? {
-    guard let certificate = SSL_get0_peer_certificate(ssl) else { return nil }
-    return CertificateDescription(certificate)
   }
 
   /// Called by OpenSSL in place of X509_verify_cert(3), which it calls.

@@ -151,7 +151,9 @@ public enum Service {
       }
     }
     for tunnel in configuration.tunnels {
-      try open("tunnels", tunnel.listen) { () throws(SystemFailure) in try proxy.openTunnel(on: tunnel.listen, to: tunnel.peer) }
+      try open("tunnels", tunnel.listen) { () throws(SystemFailure) in
+        try proxy.openTunnel(on: tunnel.listen, to: tunnel.peer, tls: tunnel.tls)
+      }
     }
   }
 }

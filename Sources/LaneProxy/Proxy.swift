@@ -112,8 +112,9 @@ public final class Proxy {
   }
 
   /// Opens a tunnel: what connects there is passed on to `peer` byte by byte. Returns the listener's address, with the real port.
-  public func openTunnel(on endpoint: Endpoint, to peer: Endpoint) throws(SystemFailure) -> Endpoint {
-    let tunnel = try Tunnel(self, on: endpoint, to: peer)
+  /// - Parameter tls: on which side TLS is spoken; without `ProxySettings.tls` on neither.
+  public func openTunnel(on endpoint: Endpoint, to peer: Endpoint, tls: TunnelTLS = .off) throws(SystemFailure) -> Endpoint {
+    let tunnel = try Tunnel(self, on: endpoint, to: peer, tls: tls)
     tunnels.append(tunnel)
     opened(tunnel.endpoint, .tunnel, peer: peer)
     return tunnel.endpoint

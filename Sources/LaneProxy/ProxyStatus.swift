@@ -50,7 +50,7 @@ public struct ProxyStatus: Sendable {
   public struct TLS: Sendable, Equatable {
     /// Connections since the start.
     public var statistics = TLSStatistics()
-    /// Handshakes with others' clients now.
+    /// Handshakes of accepted connections now.
     public var handshakes = 0
     /// Addresses whose connections to the local datanode are in plain now; only where TLS may be spoken inbound.
     public var plainSources: Set<UInt32> = []
@@ -121,7 +121,7 @@ extension Proxy {
     let certificates = context.chain + context.authorities
     var status = ProxyStatus.TLS(certificate: context.chain[0], firstExpiry: certificates.map(\.notAfter).min() ?? 0)
     status.statistics = tlsStatistics
-    status.handshakes = inbound?.handshakes ?? 0
+    status.handshakes = (inbound?.doorsteps?.handshakes ?? 0) + tunnels.reduce(0) { $0 + $1.handshakes }
     if settings.inbound.mode != .off {
       status.plainSources = Set(inbound?.sessions.values.lazy.filter { $0.tls == nil }.map(\.remote.address) ?? [])
     }

@@ -6,8 +6,9 @@ internal import NetEndpoint
 final class Tunnel {
   let peer: Endpoint
   private let relay: OpaqueRelay
+  private var doorsteps: Doorsteps?
 
-  init(_ proxy: Proxy, on endpoint: Endpoint, to peer: Endpoint) throws(SystemFailure) {
+  init(_ proxy: Proxy, on endpoint: Endpoint, to peer: Endpoint, tls: TunnelTLS) throws(SystemFailure) {
     self.peer = peer
     let settings = proxy.settings
     var options = RelayOptions()
@@ -19,8 +20,34 @@ final class Tunnel {
     let sink = proxy.sink
     relay = try OpaqueRelay(
       reactor: proxy.reactor, listen: endpoint, target: .fixed(peer), options: options,
-      ended: { sink.record(LaneEvent($0)) }, trouble: { [unowned proxy] in proxy.report($0, endpoint, .tunnel) })
+      ended: { [unowned proxy] in
+        if case .handshakeFailed = $0.end { proxy.tlsStatistics.refused(.tunnel) }
+        sink.record(LaneEvent($0))
+      }, trouble: { [unowned proxy] in proxy.report($0, endpoint, .tunnel) })
+    switch tls {
+    case .off: break
+    case .connect:
+      relay.security.upstream = { [unowned proxy] in proxy.outboundSecurity?.tunnelParameters(to: peer) }
+    case .accept:
+      guard let security = settings.tls else { break }
+      let doorsteps = Doorsteps(proxy, security, .tunnel, peer: peer) { [unowned self] in
+        proxy.tlsStatistics.opened(.tunnel, isTLS: $1 != nil)
+        self.relay.relay($0, $1)
+      }
+      self.doorsteps = doorsteps
+      relay.security.admit = { [unowned self] in self.admit($0) }
+    }
   }
+
+  /// Bytes of a tunnel are anybody's: nothing but TLS is taken for it.
+  private func admit(_ socket: AcceptedSocket) {
+    guard let doorsteps, relay.sessionCount + doorsteps.count < relay.options.maximumSessions else { return relay.refuse(socket) }
+    // The descriptor is closed already.
+    do throws(SystemFailure) { try doorsteps.receive(socket, .tlsOnly) } catch {}
+  }
+
+  /// Of accepted connections, now.
+  var handshakes: Int { doorsteps?.handshakes ?? 0 }
 
   var endpoint: Endpoint { relay.endpoint }
   var isAccepting: Bool { relay.isAccepting }
@@ -34,7 +61,10 @@ final class Tunnel {
     return status
   }
 
-  func stopAccepting() { relay.stopAccepting() }
+  func stopAccepting() {
+    relay.stopAccepting()
+    doorsteps?.close()
+  }
 
   func close() { relay.close() }
 }
@@ -43,6 +73,7 @@ extension LaneEvent {
   /// The end of a connection through a tunnel.
   init(_ report: RelayReport) {
     var failure: SystemFailure?
+    var text: String?
     switch report.end {
     case .finished: self.init(.tunnelEnded)
     case .downstreamLost(let cause):
@@ -54,6 +85,9 @@ extension LaneEvent {
     case .connectFailed(let cause):
       self.init(.tunnelEnded, reason: .dialFailed, action: .refused)
       failure = cause
+    case .handshakeFailed(let cause):
+      self.init(.tlsRefused, reason: Reason(cause.kind), action: .refused)
+      text = "\(cause)"
     case .connectTimedOut: self.init(.tunnelEnded, reason: .dialTimeout, action: .refused)
     case .halfCloseTimedOut: self.init(.tunnelEnded, reason: .deadline, action: .reset)
     case .idleTimedOut: self.init(.tunnelEnded, reason: .idleTimeout, action: .reset)
@@ -64,6 +98,6 @@ extension LaneEvent {
     peer = report.upstream
     caller = report.downstream
     let carried = "\(report.bytesUpstream) bytes to the peer, \(report.bytesDownstream) from it"
-    detail = failure.map { "\($0); \(carried)" } ?? carried
+    detail = text ?? failure.map { "\($0); \(carried)" } ?? carried
   }
 }

@@ -98,6 +98,17 @@ import Testing
     #expect(tls.outbound.standard.mode == .strict)
   }
 
+  @Test func tunnelsMayAskForTLS() {
+    let tunnel = "tunnels: [{listen: \"0.0.0.0:15330\", peer: \"127.0.0.1:17330\", tls: accept}]"
+    let parsed = parse("\(tunnel)\ntls: {\(Self.files)}")
+    #expect(parsed.lines == [])
+    #expect(parsed.configuration?.tunnels.first?.tls == .accept && parsed.configuration?.tls != nil)
+    let without = parse(tunnel).lines
+    #expect(without.count == 4 && without[0].hasPrefix("1: tls.certificate: required where tunnels[0].tls is accept"), "\(without)")
+    let wrong = parse(tunnel.replacing("accept", with: "acept")).lines
+    #expect(wrong == ["1: tunnels[0].tls: unknown value; did you mean accept? (got \"acept\"; allowed off, accept, connect)"])
+  }
+
   @Test func aListOfWarningsMayBeEmpty() {
     let parsed = parse(withListener("tls: {\(Self.files), expiryWarning: [], outbound: {mode: prefer}}"))
     #expect(parsed.lines == [])

@@ -36,7 +36,7 @@ extension ConfigurationDecoder {
     let rest = section(root, at: "", ConfigurationFields.fixed, open: open, into: &configuration)
     var hasListeners = false
     var opcodes: [Opcode: String] = [:]
-    for (path, entry) in rest {
+    for (path, entry) in rest where path != "tls" {
       switch path {
       case "outbound.listeners":
         hasListeners = true
@@ -44,10 +44,12 @@ extension ConfigurationDecoder {
       case "judge.classes": configuration.judge.classes = judgeClasses(entry)
       case "lanes": configuration.lanes = lanes(entry)
       case "tunnels": configuration.tunnels = tunnels(entry)
-      case "tls": configuration.tls = tls(entry, hasInbound: saysInbound(root))
       default: opcodeLimit(entry, at: path, &opcodes, into: &configuration.limits.payloads)
       }
     }
+    // What it must hold hangs on the others.
+    configuration.tls = tls(
+      rest.first { $0.path == "tls" }?.entry, hasInbound: saysInbound(root), tunnels: configuration.tunnels, line: root.position.line)
     // A sidecar that only stands before its datanode, or only carries raft, is one, too.
     if !hasListeners, !saysInbound(root), !rest.contains(where: { $0.path == "tunnels" }) {
       error(

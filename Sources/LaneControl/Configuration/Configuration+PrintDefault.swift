@@ -31,9 +31,9 @@ private struct DefaultFilePrinter {
   mutating func add(_ key: ConfigurationKey) {
     var parts = key.path.split(separator: ".").map(String.init)
     guard let leaf = parts.popLast() else { return }
-    // A key below a placeholder is not set, nor is one without a default; the first listener is the exception.
+    // A key below a placeholder or in an item of a list is not set, nor is one without a default; the first listener is the exception.
     let isItem = parts.last?.hasSuffix("[]") ?? false
-    let isSet = !key.path.contains("<") && (key.standard != nil || parts.last == "listeners[]" && leaf != "peer")
+    let isSet = !key.path.contains("<") && (key.standard != nil && !isItem || parts.last == "listeners[]" && leaf != "peer")
     let isFirst = isItem && parts != open
     enter(parts)
     // The keys of a list's item stand beside its dash, but for the first.

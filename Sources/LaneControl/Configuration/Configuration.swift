@@ -105,11 +105,14 @@ extension Configuration {
     public var listen: Endpoint
     /// `peer`: where its connections go.
     public var peer: Endpoint
+    /// `tls`: on which side TLS is spoken.
+    public var tls: TunnelTLS
 
     /// One tunnel.
-    public init(listen: Endpoint, peer: Endpoint) {
+    public init(listen: Endpoint, peer: Endpoint, tls: TunnelTLS = .off) {
       self.listen = listen
       self.peer = peer
+      self.tls = tls
     }
   }
 

@@ -44,7 +44,9 @@ extension ConfigurationDecoder {
           error(at: "\(path).\(key)", line: item.position.line, "a required key is missing", allowed: "a.b.c.d:port")
         }
       }
-      if let listen = draft.listen, let peer = draft.peer { tunnels.append(Configuration.Tunnel(listen: listen, peer: peer)) }
+      if let listen = draft.listen, let peer = draft.peer {
+        tunnels.append(Configuration.Tunnel(listen: listen, peer: peer, tls: draft.tls))
+      }
     }
     return tunnels
   }

@@ -3,18 +3,25 @@ import NetEndpoint
 
 extension ConfigurationDecoder {
   /// Reads `tls`.
-  /// - Parameter hasInbound: there is an `inbound` for `tls.inbound` to speak of.
-  /// - Returns: nil where no mode asks for TLS.
-  mutating func tls(_ entry: YAMLEntry, hasInbound: Bool) -> TLSConfiguration? {
+  /// - Parameters:
+  ///   - entry: nil where there is none.
+  ///   - hasInbound: there is an `inbound` for `tls.inbound` to speak of.
+  ///   - tunnels: which may ask for TLS, too.
+  ///   - first: the document's first line.
+  /// - Returns: nil where nothing asks for TLS.
+  mutating func tls(_ entry: YAMLEntry?, hasInbound: Bool, tunnels: [Configuration.Tunnel], line first: Int) -> TLSConfiguration? {
     var tls = TLSConfiguration()
-    let open = ["tls.outbound": OpenKeys(["peers"])]
-    let rest = section(entry.value, at: "tls", ConfigurationFields.tls, open: open, into: &tls)
+    var rest: [(path: String, entry: YAMLEntry)] = []
+    if let entry {
+      let open = ["tls.outbound": OpenKeys(["peers"])]
+      rest = section(entry.value, at: "tls", ConfigurationFields.tls, open: open, into: &tls)
+    }
     for (path, peers) in rest { tls.outbound.peers = tlsPeers(peers, at: path, tls.outbound.standard) }
     tls.expiryWarning.sort(by: >)
     checkInboundTLS(tls.inbound, hasInbound: hasInbound)
-    guard let reason = reason(for: tls) else { return nil }
-    let line = lines[reason.path] ?? rest.first?.entry.position.line ?? entry.position.line
-    let keys: [YAMLEntry] = if case .mapping(let entries) = entry.value.content { entries } else { [] }
+    guard let reason = reason(for: tls, tunnels) else { return nil }
+    let line = lines[reason.path] ?? rest.first?.entry.position.line ?? entry?.position.line ?? first
+    let keys: [YAMLEntry] = if case .mapping(let entries)? = entry?.value.content { entries } else { [] }
     for key in ["certificate", "key", "ca", "allow"] where !keys.contains(where: { $0.key == key }) {
       let allowed = ConfigurationFields.tls.first { $0.name == key }?.allowed
       error(at: "tls.\(key)", line: line, "required where \(reason.path) is \(reason.mode)", allowed: allowed)
@@ -77,9 +84,10 @@ extension ConfigurationDecoder {
   }
 
   /// The first key that asks for TLS.
-  private func reason(for tls: TLSConfiguration) -> (path: String, mode: String)? {
+  private func reason(for tls: TLSConfiguration, _ tunnels: [Configuration.Tunnel]) -> (path: String, mode: String)? {
     if tls.inbound.mode != .off { return ("tls.inbound.mode", tls.inbound.mode.rawValue) }
     if tls.outbound.standard.mode != .off { return ("tls.outbound.mode", tls.outbound.standard.mode.rawValue) }
-    return tls.outbound.isActive ? ("tls.outbound.peers", "not off for some") : nil
+    if tls.outbound.isActive { return ("tls.outbound.peers", "not off for some") }
+    return tunnels.enumerated().first { $0.element.tls != .off }.map { ("tunnels[\($0.offset)].tls", $0.element.tls.rawValue) }
   }
 }

@@ -15,6 +15,7 @@ enum ConfigurationFields {
   struct TunnelDraft: Sendable {
     var listen: Endpoint?
     var peer: Endpoint?
+    var tls = TunnelTLS.off
   }
 
   /// Keys at the top.
@@ -86,6 +87,10 @@ enum ConfigurationFields {
       "Where a tunnel accepts connections, whose bytes it passes on unread: for raft's ports. Required in each tunnel. "
         + "Port 0 takes any free port."),
     .endpoint("peer", \.peer, to: .dial, example: "127.0.0.1:17330", "Where a tunnel's connections go. Required in each tunnel."),
+    .choice(
+      "tls", \.tls,
+      "connect: TLS towards peer, another host's tunnel with accept. accept: who connects must speak TLS, and peer is the local port. "
+        + "off: plain on both sides."),
   ]
 
   /// `judge`, but for the classes.

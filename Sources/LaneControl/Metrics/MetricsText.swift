@@ -132,7 +132,9 @@ enum MetricsText {
   }
 
   private static func writeTLS(_ tls: ProxyStatus.TLS, _ text: inout PrometheusText) {
-    let directions = [("outbound", tls.statistics.outbound), ("inbound", tls.statistics.inbound)]
+    let directions = [
+      ("outbound", tls.statistics.outbound), ("inbound", tls.statistics.inbound), ("tunnel", tls.statistics.tunnel),
+    ]
     text.family("lanekeeper_tls_connections_total", .counter, "Connections opened, by whether they speak TLS.")
     for (direction, counts) in directions {
       text.sample(("direction", direction), ("protocol", "tls"), value: counts.secured)
@@ -141,7 +143,7 @@ enum MetricsText {
     text.family(
       "lanekeeper_tls_refused_total", .counter, "Handshakes refused by either end, and connections that should have spoken TLS.")
     for (direction, counts) in directions { text.sample(("direction", direction), value: counts.refused) }
-    text.family("lanekeeper_tls_handshakes", .gauge, "Handshakes of inbound connections now.")
+    text.family("lanekeeper_tls_handshakes", .gauge, "Handshakes of accepted connections now.")
     text.sample(value: count(tls.handshakes))
     text.family(
       "lanekeeper_tls_plain_addresses", .gauge, "Hosts that speak plain where TLS may be spoken; /readyz names them.")

@@ -10,11 +10,8 @@ final class Inbound {
   let limits: InboundLimits
   private(set) var listener: Listener!
   private(set) var sessions: [Int: InboundSession] = [:]
-  /// Connections that are not sessions yet.
-  var doorsteps: [Int: Doorstep] = [:]
-  /// How many of them are in a handshake.
-  var handshakes = 0
-  private let security: InboundSecurity?
+  /// Connections that are not sessions yet; nil without TLS.
+  private(set) var doorsteps: Doorsteps?
   /// How operations began and ended.
   var accounting = Accounting()
   /// Whether the last dial went through; every connection dials, a local refusal costs nothing.
@@ -24,36 +21,27 @@ final class Inbound {
     self.proxy = proxy
     self.datanode = datanode
     self.limits = limits
-    security = proxy.settings.tls.map { InboundSecurity(settings: $0) }
     listener = try Listener(
       reactor: proxy.reactor, on: endpoint, backlog: 1024, accept: { [unowned self] in self.accept($0) },
       trouble: { [unowned self] in self.proxy.report($0, endpoint, .inbound) })
+    if let tls = proxy.settings.tls, tls.inbound.mode != .off {
+      doorsteps = Doorsteps(proxy, tls, .inbound, peer: datanode) { [unowned self] in self.open($0, $1) }
+    }
   }
 
   private func accept(_ socket: AcceptedSocket) {
     if proxy.isDraining { return proxy.refuse(socket, .shutdown, datanode, detail: nil, .inbound) }
-    guard sessions.count + doorsteps.count < limits.maxConnections else {
+    guard sessions.count + (doorsteps?.count ?? 0) < limits.maxConnections else {
       return proxy.refuse(socket, .connectionLimit, datanode, detail: nil, .inbound)
     }
-    guard let security else { return open(socket, nil) }
-    let expectation = security.settings.inbound.expectation(of: socket.remote.address)
+    guard let doorsteps else { return open(socket, nil) }
+    let expectation = doorsteps.settings.inbound.expectation(of: socket.remote.address)
     switch expectation {
     case .plainOnly: open(socket, nil)
     case .refused: proxy.refuse(socket, Reason(.source), datanode, detail: nil, .inbound)
     case .tlsOnly, .either:
-      let number = proxy.newSessionNumber()
-      do throws(SystemFailure) {
-        doorsteps[number] = try Doorstep(self, number, accepted: socket, security, expectation)
-      } catch {
-        notOpened(socket, error)
-      }
+      do throws(SystemFailure) { try doorsteps.receive(socket, expectation) } catch { notOpened(socket, error) }
     }
-  }
-
-  /// A handshake, or what stood in its place, was refused.
-  func handshakeRefused(_ event: LaneEvent) {
-    proxy.tlsStatistics.refused(.inbound)
-    proxy.sink.record(event)
   }
 
   /// Pairs a connection with one to the datanode.
@@ -119,7 +107,7 @@ final class Inbound {
   /// Stops accepting; what has nothing in flight ends at once.
   func drain() {
     listener.close()
-    for doorstep in Array(doorsteps.values) { doorstep.leave(closing: true) }
+    doorsteps?.close()
     for session in Array(sessions.values) { session.closeIfIdle() }
   }
 

@@ -2,30 +2,91 @@ internal import LaneCore
 internal import LinuxIO
 internal import NetEndpoint
 
-/// An inbound connection of which it is not yet known whether it speaks TLS, or whether it may: the datanode hears nothing of it.
+/// The accepted connections of one listener of which it is not yet known whether they speak TLS, or whether they may.
+final class Doorsteps {
+  let settings: TLSSettings
+  /// In a handshake now.
+  fileprivate(set) var handshakes = 0
+  private unowned let proxy: Proxy
+  private let direction: LaneEvent.Direction
+  /// What stands behind the listener.
+  private let peer: Endpoint
+  private let opened: (AcceptedSocket, TLSSession?) -> Void
+  private var waiting: [Int: Doorstep] = [:]
+
+  init(
+    _ proxy: Proxy, _ settings: TLSSettings, _ direction: LaneEvent.Direction, peer: Endpoint,
+    opened: @escaping (AcceptedSocket, TLSSession?) -> Void
+  ) {
+    self.proxy = proxy
+    self.settings = settings
+    self.direction = direction
+    self.peer = peer
+    self.opened = opened
+  }
+
+  var count: Int { waiting.count }
+
+  /// Takes an accepted connection.
+  func receive(_ socket: AcceptedSocket, _ expectation: InboundTLSPolicy.Expectation) throws(SystemFailure) {
+    let number = proxy.newSessionNumber()
+    waiting[number] = try Doorstep(self, number, proxy, accepted: socket, expectation)
+  }
+
+  /// Ends them all.
+  func close() {
+    for doorstep in Array(waiting.values) { doorstep.leave(closing: true) }
+  }
+
+  /// With the certificates of this moment.
+  fileprivate var parameters: TLSParameters {
+    let allow = settings.allow
+    return TLSParameters(settings.certificates.current) { certificate in
+      let names = CertificateNames(certificate)
+      return allow.allows(names) ? nil : "\(names.text): none of them is in tls.allow"
+    }
+  }
+
+  fileprivate func left(_ number: Int) { waiting[number] = nil }
+
+  fileprivate func handOver(_ number: Int, _ socket: AcceptedSocket, _ tls: TLSSession?) {
+    left(number)
+    opened(socket, tls)
+  }
+
+  fileprivate func refused(_ doorstep: Doorstep, _ reason: Reason, _ detail: String?) {
+    proxy.tlsStatistics.refused(direction)
+    var event = LaneEvent(.tlsRefused, reason: reason, action: .refused)
+    event.direction = direction
+    event.caller = doorstep.remote
+    event.peer = peer
+    event.detail = detail
+    proxy.sink.record(event)
+  }
+}
+
+/// One of them: nobody else hears of it yet.
 ///
 /// It waits for the first byte, which tells TLS from CubeFS, goes through the handshake, and hands its socket over.
 final class Doorstep: Connection {
-  private unowned let inbound: Inbound
+  private unowned let doorsteps: Doorsteps
   private let number: Int
-  private let security: InboundSecurity
   private let expectation: InboundTLSPolicy.Expectation
   private var timer: ReactorTimer?
-  private(set) var isShakingHands = false
+  private var isShakingHands = false
 
   init(
-    _ inbound: Inbound, _ number: Int, accepted: AcceptedSocket, _ security: InboundSecurity, _ expectation: InboundTLSPolicy.Expectation
+    _ doorsteps: Doorsteps, _ number: Int, _ proxy: Proxy, accepted: AcceptedSocket, _ expectation: InboundTLSPolicy.Expectation
   )
     throws(SystemFailure)
   {
-    self.inbound = inbound
+    self.doorsteps = doorsteps
     self.number = number
-    self.security = security
     self.expectation = expectation
-    try super.init(reactor: inbound.proxy.reactor, accepted: accepted, options: inbound.proxy.settings.downstream)
-    timer = ReactorTimer(reactor) { [unowned self] in self.timeIsUp() }
+    try super.init(reactor: proxy.reactor, accepted: accepted, options: proxy.settings.downstream)
+    timer = ReactorTimer(reactor) { [unowned self] in self.refuse(.tlsTimeout) }
     // A plain client may connect long before its first request; who speaks TLS has no reason to wait.
-    if expectation == .tlsOnly { timer?.arm(at: reactor.now &+ security.settings.handshakeTimeout) }
+    if expectation == .tlsOnly { timer?.arm(at: reactor.now &+ doorsteps.settings.handshakeTimeout) }
   }
 
   override func readable() {
@@ -35,80 +96,55 @@ final class Doorstep: Connection {
       return leave(closing: true)
     }
     switch InboundTLSPolicy.firstByte(byte, expectation: expectation) {
-    case .plain: handOverTo(plain: true)
+    case .plain: giveUp()
     case .tls: shakeHands()
     case .refuse(let refusal): refuse(Reason(refusal))
     }
   }
 
   private func shakeHands() {
-    guard inbound.handshakes < security.settings.maxHandshakes else { return refuse(.handshakeLimit) }
+    guard doorsteps.handshakes < doorsteps.settings.maxHandshakes else { return refuse(.handshakeLimit) }
     isShakingHands = true
-    inbound.handshakes += 1
-    timer?.arm(at: reactor.now &+ security.settings.handshakeTimeout)
-    startTLS(security.parameters)
+    doorsteps.handshakes += 1
+    timer?.arm(at: reactor.now &+ doorsteps.settings.handshakeTimeout)
+    startTLS(doorsteps.parameters)
   }
 
-  override func connected() { handOverTo(plain: false) }
+  override func connected() { giveUp() }
 
-  override func drained() { if tls != nil { handOverTo(plain: false) } }
+  override func drained() { if tls != nil { giveUp() } }
 
   override func handshakeFailed(_ failure: TLSFailure) {
-    report(Reason(failure.kind), "\(failure)")
+    doorsteps.refused(self, Reason(failure.kind), "\(failure)")
     leave(closing: true)
   }
 
   override func broken(_ failure: SystemFailure) { leave(closing: true) }
 
-  private func timeIsUp() { refuse(.tlsTimeout) }
-
   private func refuse(_ reason: Reason) {
-    report(reason, nil)
+    doorsteps.refused(self, reason, nil)
     leave(closing: false)
-  }
-
-  private func report(_ reason: Reason, _ detail: String?) {
-    var event = LaneEvent(.tlsRefused, reason: reason, action: .refused)
-    event.direction = .inbound
-    event.caller = remote
-    event.peer = inbound.datanode
-    event.detail = detail
-    inbound.handshakeRefused(event)
   }
 
   /// Ends without a session.
   func leave(closing: Bool) {
-    forget()
+    settle()
+    doorsteps.left(number)
     if closing { close() } else { reset() }
   }
 
-  private func forget() {
+  private func settle() {
     timer?.disarm()
     if isShakingHands {
       isShakingHands = false
-      inbound.handshakes -= 1
+      doorsteps.handshakes -= 1
     }
-    inbound.doorsteps[number] = nil
   }
 
   /// The records of the handshake may still wait for room in the socket; then `drained` comes back here.
-  private func handOverTo(plain: Bool) {
+  private func giveUp() {
     guard let (socket, tls) = handOver() else { return }
-    forget()
-    inbound.open(socket, tls)
-  }
-}
-
-/// What inbound needs of TLS.
-struct InboundSecurity {
-  let settings: TLSSettings
-
-  /// With the certificates of this moment.
-  var parameters: TLSParameters {
-    let allow = settings.allow
-    return TLSParameters(settings.certificates.current) { certificate in
-      let names = CertificateNames(certificate)
-      return allow.allows(names) ? nil : "\(names.text): none of them is in tls.allow"
-    }
+    settle()
+    doorsteps.handOver(number, socket, tls)
   }
 }

@@ -32,6 +32,9 @@ final class OutboundSecurity {
     }
   }
 
+  /// For a tunnel to that peer.
+  func tunnelParameters(to peer: Endpoint) -> TLSParameters { parameters(settings.outbound.rule(for: peer.address), peer) }
+
   private func parameters(_ rule: OutboundTLSRule, _ peer: Endpoint) -> TLSParameters {
     let allow = settings.allow
     let serverName: String? = if case .name(let name) = rule.peerName { "\(name)" } else { nil }

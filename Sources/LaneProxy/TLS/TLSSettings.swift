@@ -14,7 +14,7 @@ public struct TLSSettings: Sendable {
   public var outbound = OutboundTLSPolicy()
   /// How long a handshake may take.
   public var handshakeTimeout: Nanoseconds = 5_000_000_000
-  /// The most handshakes with others' clients at a time.
+  /// The most handshakes of accepted connections at a time, for each listener.
   public var maxHandshakes = 256
   /// How long a peer that does not speak TLS is spoken to in plain, where that is allowed.
   public var downgradeMemory: Nanoseconds = 60_000_000_000

@@ -19,6 +19,8 @@ public struct TLSStatistics: Sendable, Equatable {
   public private(set) var outbound = Counts()
   /// Connections to the local datanode.
   public private(set) var inbound = Counts()
+  /// Connections through tunnels.
+  public private(set) var tunnel = Counts()
 
   mutating func opened(_ direction: LaneEvent.Direction, isTLS: Bool) {
     change(direction) { if isTLS { $0.secured &+= 1 } else { $0.plain &+= 1 } }
@@ -27,6 +29,10 @@ public struct TLSStatistics: Sendable, Equatable {
   mutating func refused(_ direction: LaneEvent.Direction) { change(direction) { $0.refused &+= 1 } }
 
   private mutating func change(_ direction: LaneEvent.Direction, _ body: (inout Counts) -> Void) {
-    if direction == .inbound { body(&inbound) } else { body(&outbound) }
+    switch direction {
+    case .outbound: body(&outbound)
+    case .inbound: body(&inbound)
+    case .tunnel: body(&tunnel)
+    }
   }
 }

@@ -27,6 +27,17 @@ public struct RelayOptions: Sendable, Equatable {
   public init() {}
 }
 
+/// TLS on one side of a relay, or on both.
+public struct RelaySecurity {
+  /// Makes what each connection to the target is secured with; nil for plain ones.
+  public var upstream: (() -> TLSParameters?)?
+  /// Takes each accepted connection for its handshake, and brings it back by `OpaqueRelay.relay`; nil for plain ones.
+  public var admit: ((AcceptedSocket) -> Void)?
+
+  /// Plain on both sides, until said otherwise.
+  public init() {}
+}
+
 /// Why a relayed session ended.
 public enum RelayEnd: Equatable, Sendable {
   /// Both directions were shut, all bytes delivered.
@@ -37,6 +48,8 @@ public enum RelayEnd: Equatable, Sendable {
   case upstreamLost(SystemFailure)
   /// The upstream could not be opened; the downstream was reset.
   case connectFailed(SystemFailure)
+  /// The upstream did not come to terms about TLS; the downstream was reset.
+  case handshakeFailed(TLSFailure)
   /// The connect took longer than `connectTimeout`; the downstream was reset.
   case connectTimedOut
   /// One direction was shut and nothing came for `halfCloseTimeout`; both sides were reset.
@@ -79,9 +92,12 @@ public final class OpaqueRelay {
   public var bytesDownstream: UInt64 { sessions.values.reduce(endedDownstream) { $0 &+ $1.downstream.bytesWritten } }
 
   let reactor: Reactor
-  let options: RelayOptions
+  /// Limits and socket options.
+  public let options: RelayOptions
   private let target: RelayTarget
   private let ended: (RelayReport) -> Void
+  /// TLS; set before the first connection.
+  public var security = RelaySecurity()
   private var listener: Listener
   private var sessions: [UInt64: RelaySession] = [:]
   /// Of sessions that are over.
@@ -98,7 +114,7 @@ public final class OpaqueRelay {
     self.target = target
     self.ended = ended
     let acceptor = RelayAcceptor()
-    listener = try Listener(reactor: reactor, on: listen, accept: { acceptor.relay?.accept($0) }, trouble: trouble)
+    listener = try Listener(reactor: reactor, on: listen, accept: { acceptor.relay?.admit($0) }, trouble: trouble)
     acceptor.relay = self
   }
 
@@ -116,7 +132,13 @@ public final class OpaqueRelay {
     for session in Array(sessions.values) { session.finish(.relayClosed) }
   }
 
-  private func accept(_ socket: AcceptedSocket) {
+  private func admit(_ socket: AcceptedSocket) {
+    if let admit = security.admit { admit(socket) } else { relay(socket, nil) }
+  }
+
+  /// Opens a session for an accepted connection.
+  /// - Parameter tls: the outcome of its handshake, where there was one.
+  public func relay(_ socket: AcceptedSocket, _ tls: TLSSession?) {
     let peer: Endpoint
     switch target {
     case .fixed(let endpoint): peer = endpoint
@@ -131,14 +153,16 @@ public final class OpaqueRelay {
       return
     }
     let upstream: RelaySide
-    do { upstream = try RelaySide(reactor: reactor, connectingTo: peer, options: options.upstream) } catch {
+    do {
+      upstream = try RelaySide(reactor: reactor, connectingTo: peer, tls: security.upstream.flatMap { $0() }, options: options.upstream)
+    } catch {
       refuse(socket, peer, .connectFailed(error))
       return
     }
     let downstream: RelaySide
     let remote = socket.remote
     do {
-      downstream = try RelaySide(reactor: reactor, accepted: socket, options: options.downstream, reading: false)
+      downstream = try RelaySide(reactor: reactor, accepted: socket, tls: tls, options: options.downstream, reading: false)
     } catch {
       upstream.reset()
       report(RelayReport(downstream: remote, upstream: peer, end: .downstreamLost(error), bytesUpstream: 0, bytesDownstream: 0))
@@ -147,6 +171,9 @@ public final class OpaqueRelay {
     sessionsOpened &+= 1
     sessions[sessionsOpened] = RelaySession(self, sessionsOpened, downstream, upstream)
   }
+
+  /// Resets an accepted connection for which there is no room.
+  public func refuse(_ socket: AcceptedSocket) { refuse(socket, nil, .refused) }
 
   private func refuse(_ socket: AcceptedSocket, _ peer: Endpoint?, _ end: RelayEnd) {
     socket.reset()

@@ -106,6 +106,8 @@ final class RelaySide: Connection {
 
   override func connected() { session?._withUnsafeGuaranteedRef { $0.opened() } }
 
+  override func handshakeFailed(_ failure: TLSFailure) { session?._withUnsafeGuaranteedRef { $0.finish(.handshakeFailed(failure)) } }
+
   override func connectFailed(_ failure: SystemFailure) { session?._withUnsafeGuaranteedRef { $0.finish(.connectFailed(failure)) } }
 
   override func readable() {

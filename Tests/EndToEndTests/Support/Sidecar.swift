@@ -16,6 +16,8 @@ final class Sidecar {
     var inbound: [String] = []
     /// The peers' ports of tunnels.
     var tunnels: [UInt16] = []
+    /// `tls` of each tunnel.
+    var tunnelTLS: String?
     /// The address of the listeners for the peers.
     var address = "127.0.0.1"
     /// Further listeners, as they stand in the list.
@@ -77,7 +79,9 @@ final class Sidecar {
         ["inbound:", "  listen: \(settings.inboundListen)", "  datanode: 127.0.0.1:\(datanode)"] + settings.inbound.map { "  " + $0 }
     }
     if !settings.tunnels.isEmpty { lines.append("tunnels:") }
-    for peer in settings.tunnels { lines += ["  - listen: 127.0.0.1:0", "    peer: 127.0.0.1:\(peer)"] }
+    for peer in settings.tunnels {
+      lines += ["  - listen: 127.0.0.1:0", "    peer: 127.0.0.1:\(peer)"] + (settings.tunnelTLS.map { ["    tls: \($0)"] } ?? [])
+    }
     lines += ["log:", "  path: \(directory)/log", "  level: \(settings.level)"] + settings.sections
     let path = directory + "/lanekeeper.yaml"
     guard let file = fopen(path, "w") else { throw ProgramFailure("cannot write \(path)") }

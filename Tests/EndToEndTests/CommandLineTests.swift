@@ -23,6 +23,15 @@ import Testing
     #expect(result.stderr.isEmpty)
   }
 
+  @Test(arguments: [
+    (["--tls"], "--tls needs another scenario"), (["--scenario", "default", "--tls"], "--tls needs another scenario"),
+    (["--scenario", "defalt"], "did you mean"),
+  ])
+  func whatTheLabCannotDo(words: [String], reason: String) throws {
+    let result = try Program.run(["lab"] + words)
+    #expect(result.status == 64 && result.stdout.isEmpty && result.stderr.contains(reason), "\(result.stderr)")
+  }
+
   @Test func helpOfASubcommandIsItsUsage() throws {
     for words in [["decode", "--help"], ["decode", "-h"], ["decode", "--nonsense", "--help"]] {
       let result = try Program.run(words)

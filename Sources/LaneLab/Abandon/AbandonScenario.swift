@@ -35,7 +35,7 @@ struct AbandonScenario {
     report.expect(direct.wrongBytes == 0, "the lab itself is wrong: \(direct.wrongBytes) wrong blocks without the sidecar")
     report.notes.append("direct: \(direct.summary)")
 
-    let sidecar = try SidecarProcess(program: options.program, peers: endpoints, sabotage: options.sabotage?.rawValue)
+    let sidecar = try SidecarProcess(program: options.program, peers: endpoints, sabotage: options.sabotage?.rawValue, tls: options.tls)
     try sidecar.waitUntilReady()
     progress("through the sidecar: \(options.rounds) rounds")
     let start = LabClock.nanoseconds

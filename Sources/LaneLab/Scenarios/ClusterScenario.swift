@@ -50,7 +50,8 @@ struct ClusterScenario {
 
   private func runThroughSidecar(_ plan: ClusterPlan, _ report: inout LabReport) throws -> ClusterOracle.Findings {
     let cluster = try Cluster(plan, seed: options.seed)
-    let sidecar = try SidecarProcess(program: options.program, peers: cluster.endpoints, sabotage: options.sabotage?.rawValue)
+    let sidecar = try SidecarProcess(
+      program: options.program, peers: cluster.endpoints, sabotage: options.sabotage?.rawValue, tls: options.tls)
     try sidecar.waitUntilReady()
     cluster.routes = sidecar.listeners
     ClusterPass(cluster: cluster).run()

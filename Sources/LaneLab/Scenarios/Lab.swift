@@ -13,19 +13,22 @@ public struct LabOptions: Sendable {
   public var sabotage: LabSabotage?
   /// Threads that keep the processors busy meanwhile, where callers leave operations.
   public var stress: Int
+  /// Another sidecar stands before each datanode, and the hop between is TLS.
+  public var tls: Bool
   /// The program whose `run` is the sidecar.
   public var program: String
 
   /// The default scenario, once, by the program that is running.
   public init(
     scenario: LabScenario = .default, seed: UInt64? = nil, rounds: Int? = nil, sabotage: LabSabotage? = nil, stress: Int = 0,
-    program: String? = nil
+    tls: Bool = false, program: String? = nil
   ) {
     self.scenario = scenario
     self.seed = seed ?? UInt64(truncatingIfNeeded: LabClock.nanoseconds) % 1_000_000
     self.rounds = rounds ?? scenario.abandons?.defaultRounds ?? 1
     self.sabotage = sabotage
     self.stress = stress
+    self.tls = tls
     self.program = program ?? Self.ownPath
   }
 

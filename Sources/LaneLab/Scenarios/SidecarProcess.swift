@@ -1,4 +1,3 @@
-internal import Glibc
 internal import NetEndpoint
 
 /// The sidecar as a child process, with one explicit listener for each datanode, and its log in a file.
@@ -9,19 +8,23 @@ final class SidecarProcess {
   let listeners: [Endpoint]
   private let directory: LabDirectory
   private let child: ChildProcess
+  private let far: FarSides?
 
   /// Starts `program run --config FILE`.
-  /// - Parameter settings: further lines of the configuration.
-  init(program: String, peers: [Endpoint], sabotage: String?, settings: String = "") throws(Failure) {
+  /// - Parameters:
+  ///   - settings: further lines of the configuration.
+  ///   - tls: another sidecar stands before each datanode, and the hop between is TLS.
+  init(program: String, peers datanodes: [Endpoint], sabotage: String?, settings extra: String = "", tls: Bool) throws(Failure) {
     directory = try LabDirectory()
-    // Bound and let go again: nobody else in the lab asks the kernel for a port in between.
-    let held = peers.compactMap { _ in try? LabListener(Endpoint(address: 0x7F00_0001, port: 0)) }
-    guard held.count == peers.count else { throw Failure(description: "no free loopback ports") }
-    listeners = held.map(\.endpoint)
-    for listener in held { listener.close() }
+    var free = try LabListener.freeEndpoints(tls ? 2 * datanodes.count : datanodes.count)
+    listeners = Array(free.prefix(datanodes.count))
+    free.removeFirst(datanodes.count)
+    far = tls ? try FarSides(program: program, datanodes: datanodes, listening: free) : nil
+    let peers = far?.endpoints ?? datanodes
+    let settings = extra + (far?.settings ?? "")
     let lines = zip(listeners, peers).map { "    - listen: \($0)\n      peer: \($1)\n" }.joined()
     let text = "node: lab\ncubefsRelease: auto\noutbound:\n  listeners:\n\(lines)log:\n  level: info\n\(settings)"
-    try Self.write(text, to: directory.file("config.yaml"))
+    try LabDirectory.write(text, to: directory.file("config.yaml"))
     child = try ChildProcess(
       program: program, words: ["run", "--config", directory.file("config.yaml")] + (sabotage.map { ["--sabotage", $0] } ?? []),
       logPath: directory.file("sidecar.log"))
@@ -30,8 +33,9 @@ final class SidecarProcess {
   /// Waits until every listener accepts.
   func waitUntilReady() throws(Failure) {
     let deadline = LabClock.nanoseconds + 10_000_000_000
-    for listener in listeners {
+    for listener in listeners + (far?.endpoints ?? []) {
       while (try? LabSocket.connect(to: listener)) == nil {
+        if let far, !far.areRunning { throw Failure(description: "a sidecar before a datanode ended:\n\(far.lastWords)") }
         if let status = child.exitStatus() {
           throw Failure(description: "the sidecar ended with status \(status) before it listened:\n\(log.suffix(2_000))")
         }
@@ -42,11 +46,15 @@ final class SidecarProcess {
   }
 
   /// True while the child runs.
-  var isRunning: Bool { child.isRunning }
+  var isRunning: Bool { child.isRunning && far?.areRunning ?? true }
 
   /// SIGTERM, and up to that many seconds for the end.
   /// - Returns: the exit status, negative for a signal's number, nil where it did not end and was killed.
-  func stop(withinSeconds seconds: Int64 = 15) -> Int32? { child.stop(withinSeconds: seconds) }
+  func stop(withinSeconds seconds: Int64 = 15) -> Int32? {
+    let status = child.stop(withinSeconds: seconds)
+    let others = far.map { $0.stop(withinSeconds: seconds) } ?? 0
+    return status == 0 ? others : status
+  }
 
   /// Everything the child wrote so far, standard error included.
   var log: String { child.log }
@@ -55,14 +63,11 @@ final class SidecarProcess {
   func logTail(_ bytes: Int) -> String { child.logTail(bytes) }
 
   /// Removes the directory with configuration and log.
-  func removeFiles() { directory.remove() }
+  func removeFiles() {
+    directory.remove()
+    far?.removeFiles()
+  }
 
   /// Where configuration and log lie, for a message to a person.
   var files: String { directory.path }
-
-  private static func write(_ text: String, to path: String) throws(Failure) {
-    guard let file = fopen(path, "w") else { throw Failure(description: "cannot write \(path): errno \(errno)") }
-    fputs(text, file)
-    fclose(file)
-  }
 }

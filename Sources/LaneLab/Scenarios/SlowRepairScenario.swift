@@ -25,7 +25,8 @@ struct SlowRepairScenario {
     progress("through the sidecar")
     datanodes = try makeDatanodes()
     let sidecar = try SidecarProcess(
-      program: options.program, peers: datanodes.map(\.endpoint), sabotage: options.sabotage?.rawValue, settings: Self.settings)
+      program: options.program, peers: datanodes.map(\.endpoint), sabotage: options.sabotage?.rawValue, settings: Self.settings,
+      tls: options.tls)
     try sidecar.waitUntilReady()
     let through = play(datanodes, routes: sidecar.listeners)
 

@@ -112,9 +112,27 @@ struct LabDirectory {
   /// The path of a file in it.
   func file(_ name: String) -> String { path + "/" + name }
 
-  /// Removes it with the files that the lab makes.
+  /// Writes a file of the lab's.
+  static func write(_ text: String, to path: String) throws(ChildProcess.Failure) {
+    guard let file = fopen(path, "w") else { throw ChildProcess.Failure(description: "cannot write \(path): errno \(errno)") }
+    fputs(text, file)
+    fclose(file)
+  }
+
+  /// Removes it with the files that the lab makes, and the one directory that may be in it.
   func remove() {
-    for name in ["sidecar.log", "config.yaml", "callers.log"] { unlink(file(name)) }
+    Self.empty(file("tls"))
+    rmdir(file("tls"))
+    Self.empty(path)
     rmdir(path)
+  }
+
+  private static func empty(_ directory: String) {
+    guard let listing = opendir(directory) else { return }
+    defer { closedir(listing) }
+    while let entry = readdir(listing) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+      if name != "." && name != ".." { unlink("\(directory)/\(name)") }
+    }
   }
 }

@@ -159,6 +159,14 @@ final class LabSocket: @unchecked Sendable {
 
 /// A listening TCP socket.
 final class LabListener: @unchecked Sendable {
+  /// Endpoints of 127.0.0.1 on which nobody listens: bound and let go again. Nobody else in the lab asks the kernel for a port in between.
+  static func freeEndpoints(_ count: Int) throws(ChildProcess.Failure) -> [Endpoint] {
+    let held = (0..<count).compactMap { _ in try? LabListener(Endpoint(address: 0x7F00_0001, port: 0)) }
+    defer { for listener in held { listener.close() } }
+    guard held.count == count else { throw ChildProcess.Failure(description: "no free loopback ports") }
+    return held.map(\.endpoint)
+  }
+
   private var descriptor: Int32
   let endpoint: Endpoint
 

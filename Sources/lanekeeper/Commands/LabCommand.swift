@@ -6,7 +6,7 @@ extension Subcommand {
     name: "lab",
     summary: "put the sidecar between scripted datanodes and callers, and count what goes wrong",
     usage: """
-      usage: lanekeeper lab [--scenario NAME|--list] [--seed N] [--rounds N] [--stress N] [--json]
+      usage: lanekeeper lab [--scenario NAME|--list] [--seed N] [--rounds N] [--stress N] [--tls] [--json]
                              [--sabotage judge|restore|gate]
 
         --scenario NAME  which one; default: default
@@ -15,6 +15,8 @@ extension Subcommand {
         --rounds N       so many times the scenario's work, 1 to 1000; default: 1. In the scenarios whose callers leave
                          operations: so many of these, to 100000000; default: some 10 s of them
         --stress N       so many threads that keep the processors busy meanwhile, 0 to 64, in those scenarios; default: 0
+        --tls            a second sidecar before each datanode, and TLS between the two; not in the scenario default, some
+                         of whose faults the second one would find
         --json           one JSON object on standard output in place of the table
         --sabotage WHAT  have the sidecar leave something out, to see the lab fail: judge (it judges no reply),
                          restore (it does not give the caller's ReqID back) or gate (it completes replies without
@@ -31,9 +33,13 @@ extension Subcommand {
       let rounds = try arguments.option("--rounds", in: 1...(scenario ?? .default).mostRounds)
       let stress = try arguments.option("--stress", in: 0...64)
       let callers = try arguments.option("--callers")
+      let tls = try arguments.flag("--tls")
       let json = try arguments.flag("--json")
       let sabotage = try arguments.option("--sabotage", as: LabSabotage.self)
       try arguments.finish()
+      if tls, scenario ?? .default == .default {
+        throw UsageError(reason: "--tls needs another scenario: some of the faults of 'default' the second sidecar would find")
+      }
       var output = OutputStream()
       if list {
         for scenario in LabScenario.allCases {
@@ -43,7 +49,7 @@ extension Subcommand {
         return ExitStatus.success
       }
       let options = LabOptions(
-        scenario: scenario ?? .default, seed: seed, rounds: rounds, sabotage: sabotage, stress: stress ?? 0)
+        scenario: scenario ?? .default, seed: seed, rounds: rounds, sabotage: sabotage, stress: stress ?? 0, tls: tls)
       if let callers {
         guard let found = Lab.runCallers(options, targets: callers) else {
           throw UsageError(reason: "--callers '\(printable(callers))' does not suit the scenario \(options.scenario.rawValue)")

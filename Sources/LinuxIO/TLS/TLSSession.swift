@@ -182,9 +182,10 @@ public final class TLSSession {
       OpenSSLQueue.clear()
       return .failed(objection)
     }
+    // Before the certificate is read, which empties the queue.
+    let cause = TLSFailure(queueOr: .protocolError, "")
     let certificate = peer
     if error == SSL_ERROR_SYSCALL {
-      OpenSSLQueue.clear()
       let number = socket.pointee.receive_errno
       guard number != 0 else { return .failed(TLSFailure(.truncated, "the connection ended", certificate: certificate)) }
       return .failed(TLSFailure(.lost, "\(SystemFailure(.receive, number))", certificate: certificate))
@@ -193,7 +194,7 @@ public final class TLSSession {
       // Records are made only where there is room for them.
       return .failed(TLSFailure(.library, "more records than there is room for"))
     }
-    return .failed(TLSFailure(queueOr: .protocolError, "", certificate: certificate))
+    return .failed(TLSFailure(cause.kind, cause.detail, certificate: certificate))
   }
 
   /// Called by OpenSSL in place of X509_verify_cert(3), which it calls.

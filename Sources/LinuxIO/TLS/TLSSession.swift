@@ -85,8 +85,10 @@ public final class TLSSession {
 
   /// The last recv(2) filled its room: the socket may have more.
   var hasFilledRead: Bool { socket.pointee.filled != 0 }
-  /// Bytes wait inside: whole records, or the start of one.
-  var holdsBytes: Bool { SSL_has_pending(ssl) == 1 }
+  /// Something waits inside of which the socket may not tell any more: whole records, the start of one, or the end.
+  var holdsBytes: Bool { endsBehind || SSL_has_pending(ssl) == 1 }
+  /// The last `decrypt` found the end, or a failure, behind the bytes that it gave.
+  private(set) var endsBehind = false
 
   /// Runs a step of OpenSSL's with the room for its records; `records` gets those, if any.
   private func run(_ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void, _ step: () -> Int32) -> Int32 {
@@ -112,6 +114,7 @@ public final class TLSSession {
     into buffer: UnsafeMutableRawBufferPointer, _ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void
   ) -> Step {
     var count = 0
+    endsBehind = false
     // Each call gives one record at most.
     while count < buffer.count {
       var taken = 0
@@ -119,8 +122,13 @@ public final class TLSSession {
       guard result == 1 else {
         // What came before the end or the failure is handed out first; either is found again by the next call.
         let step = failed(result)
-        if count > 0, case .failed = step { pendingFailure = step }
-        return count > 0 ? .done(count) : step
+        guard count > 0 else { return step }
+        switch step {
+        case .wantsRead, .done: break
+        case .end: endsBehind = true
+        case .failed: (endsBehind, pendingFailure) = (true, step)
+        }
+        return .done(count)
       }
       count += taken
     }

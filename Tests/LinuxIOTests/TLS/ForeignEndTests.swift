@@ -8,6 +8,31 @@ import Testing
 
 /// What our own ends never send, from OpenSSL by itself.
 @Suite struct ForeignEndTests {
+  /// It says in the same segment that nothing more comes, and leaves TCP open: the socket tells of it no more.
+  @Test func anEndBehindBytesIsTold() throws {
+    let reactor = try Reactor()
+    let pair = try ForeignClientPair(reactor)
+    pair.client.write([1, 2, 3])
+    #expect(SSL_shutdown(pair.client.ssl) == 0)
+    pair.client.flush()
+    #expect(try turn(reactor, seconds: 2) { pair.server.events.last == "end" })
+    #expect(pair.server.received == [1, 2, 3])
+  }
+
+  @Test func anEndBehindBytesIsToldAfterAPause() throws {
+    let reactor = try Reactor()
+    let pair = try ForeignClientPair(reactor)
+    pair.server.pausesAfterRead = true
+    pair.client.write([1, 2, 3])
+    #expect(SSL_shutdown(pair.client.ssl) == 0)
+    pair.client.flush()
+    #expect(try turn(reactor, seconds: 2) { pair.server.received == [1, 2, 3] })
+    for _ in 0..<3 { try reactor.runOnce(maximumWait: 1_000_000) }
+    #expect(pair.server.events.last == "connected")
+    pair.server.resumeReading()
+    #expect(try turn(reactor, seconds: 2) { pair.server.events.last == "end" })
+  }
+
   /// Under TLS 1.2 the server judges before the client is through: it has the server's certificate by then.
   @Test func aRefusalUnderTLS12IsNamed() throws {
     let reactor = try Reactor()

@@ -146,7 +146,11 @@ public final class TLSSession {
     return result == 1 ? .done(taken) : failed(result)
   }
 
-  /// Makes records of at most `encryptLimit` bytes.
+  /// The most that one record takes, whatever goes with it.
+  private static let recordLimit = 16_384 + 512
+
+  /// Makes records of at most `encryptLimit` bytes: of fewer where the other end wants small ones (RFC 6066 section 4), which need
+  /// more room.
   func encrypt(
     _ bytes: UnsafeRawBufferPointer, _ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void
   ) -> Step {
@@ -158,6 +162,7 @@ public final class TLSSession {
         let result = SSL_write_ex(ssl, bytes.baseAddress! + count, bytes.count - count, &taken)
         if result != 1 { return result }
         count += taken
+        if socket.pointee.output_capacity - socket.pointee.output_count < Self.recordLimit { break }
       }
       return 1
     }

@@ -33,6 +33,21 @@ import Testing
     #expect(try turn(reactor, seconds: 2) { pair.server.events.last == "end" })
   }
 
+  /// RFC 6066 section 4: 512 bytes in a record, and so 32 times the records.
+  @Test func smallRecordsAreMadeWhereTheyAreWanted() throws {
+    let reactor = try Reactor()
+    let pair = try ForeignClientPair(reactor) { SSL_set_tlsext_max_fragment_length($0, UInt8(TLSEXT_max_fragment_length_512)) }
+    let bytes = pattern(600_000)
+    #expect([.sent, .queued].contains(pair.server.send(bytes)))
+    var received: [UInt8] = []
+    #expect(
+      try turn(reactor, seconds: 5) {
+        received += pair.client.read()
+        return received.count >= bytes.count
+      })
+    #expect(firstDifference(received, bytes) == nil)
+  }
+
   /// Under TLS 1.2 the server judges before the client is through: it has the server's certificate by then.
   @Test func aRefusalUnderTLS12IsNamed() throws {
     let reactor = try Reactor()

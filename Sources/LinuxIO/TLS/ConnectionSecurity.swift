@@ -208,7 +208,8 @@ extension Connection {
   /// What the last read left inside is read in the next turn of the loop: the socket will not tell of it.
   final func heldBytesAreDue() {
     guard let security, security.mayHold, security.session?.holdsBytes == true else { return }
-    security.timer.arm(at: reactor.now)
+    // Later than now: what is due now would run again and again in the same turn.
+    security.timer.arm(at: reactor.now &+ 1)
   }
 
   final func readHeldBytes() {

@@ -48,6 +48,28 @@ import Testing
     #expect(firstDifference(received, bytes) == nil)
   }
 
+  /// Bytes held inside are read once a turn, however many timers there are.
+  @Test func heldBytesAreReadOnceATurn() throws {
+    let reactor = try Reactor()
+    let pair = try ForeignClientPair(reactor)
+    let others = (0..<500).map { _ in ReactorTimer(reactor) {} }
+    for timer in others { timer.arm(at: reactor.now + 3_600_000_000_000) }
+    pair.server.readLimit = 10
+    pair.client.write(pattern(10_000))
+    pair.client.flush()
+    var most = 0
+    #expect(
+      try turn(reactor) {
+        let before = pair.server.received.count
+        try? reactor.runOnce(maximumWait: 1_000_000)
+        most = max(most, pair.server.received.count - before)
+        return pair.server.received.count == 10_000
+      })
+    // By the socket's event, and by the timer.
+    #expect(most <= 20)
+    withExtendedLifetime(others) {}
+  }
+
   /// Under TLS 1.2 the server judges before the client is through: it has the server's certificate by then.
   @Test func aRefusalUnderTLS12IsNamed() throws {
     let reactor = try Reactor()

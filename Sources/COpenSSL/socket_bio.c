@@ -20,6 +20,11 @@ static int socket_read(BIO *bio, char *buffer, size_t capacity, size_t *taken) {
     socket->ended = 1;
     return 0;
   }
+  // What OpenSSL has read ahead it goes through without asking.
+  if (socket->messages > socket->messages_limit) {
+    socket->receive_errno = EPROTO;
+    return 0;
+  }
   do count = recv(socket->fd, buffer, capacity, 0);
   while (count < 0 && errno == EINTR);
   if (count > 0) {
@@ -93,4 +98,19 @@ BIO *copenssl_socket_bio(struct copenssl_socket *socket) {
   bio = BIO_new(method);
   if (bio != NULL) BIO_set_data(bio, socket);
   return bio;
+}
+
+static void count_message(int written, int version, int type, const void *bytes, size_t count, SSL *ssl, void *argument) {
+  struct copenssl_socket *socket = argument;
+
+  (void)version;
+  (void)bytes;
+  (void)count;
+  (void)ssl;
+  if (!written && type == SSL3_RT_HANDSHAKE) socket->messages++;
+}
+
+void copenssl_count_messages(SSL *ssl, struct copenssl_socket *socket) {
+  SSL_set_msg_callback(ssl, count_message);
+  SSL_set_msg_callback_arg(ssl, socket);
 }

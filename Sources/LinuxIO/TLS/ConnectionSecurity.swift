@@ -120,7 +120,7 @@ extension Connection {
     switch session.decrypt(into: buffer, reactor.recordBuffer, { transmit($0) }) {
     case .done(let count):
       bytesRead &+= UInt64(count)
-      security.mayHold = count == buffer.count || session.endsBehind
+      security.mayHold = count == buffer.count || session.hasMore
       if readingWanted { heldBytesAreDue() }
       return .bytes(count)
     case .wantsRead: return .wouldBlock

@@ -24,6 +24,12 @@ public final class TLSSession {
   static let readBufferSize = 64 * 1024
   /// The most that one `encrypt` takes, bytes, so that its records fit into `Reactor.recordBufferSize`.
   static let encryptLimit = 256 * 1024
+  /// The most records that one `decrypt` takes: they may have one byte each.
+  static let decryptLimit = 1024
+  /// How many messages of the handshake protocol there may be for nothing, and how many bytes pay for a further one. Key updates cost
+  /// as much as a hundred kilobytes each, and nothing in the protocol bounds them.
+  private static let freeMessages: UInt64 = 1024
+  private static let bytesPerMessage: UInt64 = 64 * 1024
 
   /// What one step gave.
   enum Step {
@@ -58,11 +64,13 @@ public final class TLSSession {
     socket = .allocate(capacity: 1)
     socket.initialize(to: copenssl_socket())
     socket.pointee.fd = fd
+    socket.pointee.messages_limit = Self.freeMessages
     guard let bio = copenssl_socket_bio(socket) else {
       throw TLSFailure(queueOr: .library, "BIO_new")
     }
     // Takes the reference.
     SSL_set_bio(ssl, bio, bio)
+    copenssl_count_messages(ssl, socket)
     SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     if isClient, let name = parameters.serverName, copenssl_set_server_name(ssl, name) != 1 {
       throw TLSFailure(queueOr: .library, "server name \(name)")
@@ -88,7 +96,11 @@ public final class TLSSession {
   /// Something waits inside of which the socket may not tell any more: whole records, the start of one, or the end.
   var holdsBytes: Bool { endsBehind || SSL_has_pending(ssl) == 1 }
   /// The last `decrypt` found the end, or a failure, behind the bytes that it gave.
-  private(set) var endsBehind = false
+  private var endsBehind = false
+  /// The last `decrypt` left something behind the bytes that it gave, whatever room it had.
+  private(set) var hasMore = false
+  /// Application bytes that were received.
+  private var decrypted: UInt64 = 0
 
   /// Runs a step of OpenSSL's with the room for its records; `records` gets those, if any.
   private func run(_ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void, _ step: () -> Int32) -> Int32 {
@@ -114,9 +126,20 @@ public final class TLSSession {
     into buffer: UnsafeMutableRawBufferPointer, _ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void
   ) -> Step {
     var count = 0
+    var recordCount = 0
     endsBehind = false
+    hasMore = false
+    defer {
+      decrypted &+= UInt64(count)
+      socket.pointee.messages_limit = Self.freeMessages + decrypted / Self.bytesPerMessage
+      hasMore = hasMore || endsBehind
+    }
     // Each call gives one record at most.
     while count < buffer.count {
+      guard recordCount < Self.decryptLimit else {
+        hasMore = true
+        break
+      }
       var taken = 0
       let result = run(room, records) { SSL_read_ex(ssl, buffer.baseAddress! + count, buffer.count - count, &taken) }
       guard result == 1 else {
@@ -131,6 +154,7 @@ public final class TLSSession {
         return .done(count)
       }
       count += taken
+      recordCount += 1
     }
     return .done(count)
   }

@@ -48,6 +48,73 @@ import Testing
     #expect(firstDifference(received, bytes) == nil)
   }
 
+  /// A key update costs us as much as a hundred kilobytes: who sends many for nothing loses the connection, and nobody waits for it.
+  @Test func aFloodOfKeyUpdatesEndsTheConnection() throws {
+    let reactor = try Reactor()
+    let pair = try ForeignClientPair(reactor)
+    let writer = BlockingWriter(pair.raw.fd, try Self.keyUpdates(pair.client, 20_000))
+    let start = Reactor.clock()
+    #expect(try turn(reactor, seconds: 60) { pair.server.events.last == "failed" })
+    print("a flood of key updates took \((Reactor.clock() - start) / 1_000_000) ms")
+    #expect(pair.server.readFailure?.errno == EPROTO)
+    pair.server.reset()
+    writer.join()
+  }
+
+  /// Who sends as much as it updates goes on, for ever.
+  @Test func keyUpdatesThatArePaidForAreWelcome() throws {
+    let reactor = try Reactor()
+    let pair = try ForeignClientPair(reactor)
+    var count = 0
+    for _ in 0..<30 {
+      var records = try Self.keyUpdates(pair.client, 100)
+      for _ in 0..<25 {
+        pair.client.write(pattern(16_384))
+        records += pair.client.takeRecords()
+        count += 16_384
+      }
+      let writer = BlockingWriter(pair.raw.fd, records)
+      #expect(try turn(reactor) { pair.server.received.count == count || pair.server.readFailure != nil })
+      writer.join()
+      guard pair.server.readFailure == nil else { break }
+    }
+    // 3000 updates with 12 MB: more than they pay for.
+    #expect(pair.server.readFailure?.errno == EPROTO && count > 3_000_000, "after \(count) bytes")
+  }
+
+  private static func keyUpdates(_ end: ForeignEnd, _ count: Int) throws -> [UInt8] {
+    var records: [UInt8] = []
+    for _ in 0..<count {
+      try #require(SSL_key_update(end.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 && SSL_do_handshake(end.ssl) == 1)
+      if BIO_ctrl_pending(SSL_get_wbio(end.ssl)) > 60_000 { records += end.takeRecords() }
+    }
+    return records + end.takeRecords()
+  }
+
+  /// Others have their turn while somebody sends byte by byte.
+  @Test func recordsOfOneByteAreTakenInPortions() throws {
+    let reactor = try Reactor()
+    let pair = try ForeignClientPair(reactor)
+    var records: [UInt8] = []
+    let bytes = pattern(20_000)
+    for byte in bytes {
+      pair.client.write([byte])
+      if BIO_ctrl_pending(SSL_get_wbio(pair.client.ssl)) > 60_000 { records += pair.client.takeRecords() }
+    }
+    let writer = BlockingWriter(pair.raw.fd, records + pair.client.takeRecords())
+    var most = 0
+    #expect(
+      try turn(reactor) {
+        let before = pair.server.received.count
+        try? reactor.runOnce(maximumWait: 1_000_000)
+        most = max(most, pair.server.received.count - before)
+        return pair.server.received.count == bytes.count
+      })
+    writer.join()
+    #expect(firstDifference(pair.server.received, bytes) == nil)
+    #expect(most <= 4096, "\(most) records in one turn")
+  }
+
   /// Bytes held inside are read once a turn, however many timers there are.
   @Test func heldBytesAreReadOnceATurn() throws {
     let reactor = try Reactor()
@@ -99,4 +166,37 @@ import Testing
     #expect(try turn(reactor) { pair.server.readFailure != nil })
     #expect(pair.server.readFailure?.errno == ECONNRESET)
   }
+}
+
+/// Writes to a socket from a thread of its own.
+private final class BlockingWriter {
+  private final class Job: Sendable {
+    let fd: Int32
+    let bytes: [UInt8]
+    init(_ fd: Int32, _ bytes: [UInt8]) { (self.fd, self.bytes) = (fd, bytes) }
+  }
+  private var thread = pthread_t()
+
+  init(_ fd: Int32, _ bytes: [UInt8]) {
+    let job = Unmanaged.passRetained(Job(fd, bytes))
+    pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        let job = Unmanaged<Job>.fromOpaque(argument).takeRetainedValue()
+        var rest = job.bytes[...]
+        while !rest.isEmpty {
+          let count = rest.withUnsafeBytes { send(job.fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+          if count > 0 {
+            rest = rest.dropFirst(count)
+          } else {
+            var entry = pollfd(fd: job.fd, events: Int16(POLLOUT), revents: 0)
+            if errno != EAGAIN || poll(&entry, 1, 10_000) <= 0 { return nil }
+          }
+        }
+        return nil
+      }, job.toOpaque())
+  }
+
+  func join() { pthread_join(thread, nil) }
 }

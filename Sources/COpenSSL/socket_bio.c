@@ -28,6 +28,11 @@ static int socket_read(BIO *bio, char *buffer, size_t capacity, size_t *taken) {
   do count = recv(socket->fd, buffer, capacity, 0);
   while (count < 0 && errno == EINTR);
   if (count > 0) {
+    // The record's type (RFC 8446 section 5.1), and the first half of its version.
+    if (socket->heard_record < 0) {
+      const unsigned char *head = (const unsigned char *)buffer;
+      socket->heard_record = head[0] >= 20 && head[0] <= 23 && (count < 2 || head[1] == 3);
+    }
     socket->filled = (size_t)count == capacity;
     *taken = (size_t)count;
     return 1;

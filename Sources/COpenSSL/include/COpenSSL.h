@@ -28,6 +28,8 @@ struct copenssl_socket {
   int receive_errno;
   /// recv(2) has answered 0.
   int ended;
+  /// The first bytes that were received are those of a TLS record; -1 before any.
+  int heard_record;
   /// The last recv(2) filled the room it was given: there may be more.
   int filled;
   /// Messages of the handshake protocol that were received, those after the handshake included, and the most there may be: beyond,

@@ -89,6 +89,8 @@ extension Connection {
   }
 
   private final func handshakeEnded(_ failure: TLSFailure) {
+    var failure = failure
+    failure.isAfterRecord = security?.session?.hasHeardRecord ?? false
     readEnded = true
     reactor.suspend(registration, fd)
     handshakeFailed(failure)

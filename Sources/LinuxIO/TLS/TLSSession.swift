@@ -64,6 +64,7 @@ public final class TLSSession {
     socket = .allocate(capacity: 1)
     socket.initialize(to: copenssl_socket())
     socket.pointee.fd = fd
+    socket.pointee.heard_record = -1
     socket.pointee.messages_limit = Self.freeMessages
     guard let bio = copenssl_socket_bio(socket) else {
       throw TLSFailure(queueOr: .library, "BIO_new")
@@ -93,6 +94,8 @@ public final class TLSSession {
 
   /// The last recv(2) filled its room: the socket may have more.
   var hasFilledRead: Bool { socket.pointee.filled != 0 }
+  /// The other end has begun with a TLS record.
+  var hasHeardRecord: Bool { socket.pointee.heard_record == 1 }
   /// Something waits inside of which the socket may not tell any more: whole records, the start of one, or the end.
   var holdsBytes: Bool { endsBehind || SSL_has_pending(ssl) == 1 }
   /// The last `decrypt` found the end, or a failure, behind the bytes that it gave.

@@ -166,6 +166,37 @@ import Testing
     #expect(try turn(reactor) { pair.server.readFailure != nil })
     #expect(pair.server.readFailure?.errno == ECONNRESET)
   }
+
+  /// Who has sent a TLS record speaks TLS, however it goes on: no reason to speak plain.
+  @Test(
+    arguments: [
+      [0x16, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3], [0x16, 3], [0x16, 3, 3, 0xFF, 0xFF, 1], [0x15, 3, 3, 0, 2, 1, 0],
+    ] as [[UInt8]])
+  func whoHasSentARecordSpeaksTLS(bytes: [UInt8]) throws {
+    let failure = try Self.failure(ofAPeerThatSays: bytes)
+    #expect(!failure.isForeignProtocol, "\(failure)")
+  }
+
+  @Test(arguments: [[], [0xFF, 1, 2, 3, 4, 5], Array("HTTP/1.1 400 Bad Request\r\n".utf8)] as [[UInt8]])
+  func whoHasNotDoesNot(bytes: [UInt8]) throws {
+    let failure = try Self.failure(ofAPeerThatSays: bytes)
+    #expect(failure.isForeignProtocol, "\(failure)")
+  }
+
+  private static func failure(ofAPeerThatSays bytes: [UInt8]) throws -> TLSFailure {
+    let reactor = try Reactor()
+    var accepted: RawSocket?
+    let listener = try Listener(reactor: reactor, on: loopback, accept: { accepted = RawSocket(adopting: $0.fd) })
+    let client = try TLSEnd(
+      reactor: reactor, connectingTo: listener.endpoint, tls: TLSParameters(try TestCertificates.context(TestCertificates.client)),
+      options: SocketOptions())
+    #expect(try turn(reactor) { accepted?.read()?.isEmpty == false })
+    accepted?.write(bytes)
+    accepted?.shutWrite()
+    #expect(try turn(reactor) { client.failure != nil })
+    listener.close()
+    return try #require(client.failure)
+  }
 }
 
 /// Writes to a socket from a thread of its own.

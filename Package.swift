@@ -94,7 +94,8 @@ let package = Package(
     .testTarget(name: "NetEndpointTests", dependencies: ["NetEndpoint"], swiftSettings: strict),
     .testTarget(name: "LaneCoreTests", dependencies: ["LaneCore", "CubeFSWire", "TestBytes"], swiftSettings: strict),
     .testTarget(
-      name: "LinuxIOTests", dependencies: ["LinuxIO", "NetEndpoint", "LinuxTestSupport", "CertificateTestSupport", "TestBytes"],
+      name: "LinuxIOTests",
+      dependencies: ["LinuxIO", "COpenSSL", "NetEndpoint", "LinuxTestSupport", "CertificateTestSupport", "TestBytes"],
       swiftSettings: strict),
     .testTarget(name: "LaneJSONTests", dependencies: ["LaneJSON"], swiftSettings: strict),
     .testTarget(

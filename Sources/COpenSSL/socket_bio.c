@@ -20,9 +20,19 @@ static int socket_read(BIO *bio, char *buffer, size_t capacity, size_t *taken) {
     socket->ended = 1;
     return 0;
   }
+  // What OpenSSL has read ahead it goes through without asking.
+  if (socket->messages > socket->messages_limit) {
+    socket->receive_errno = EPROTO;
+    return 0;
+  }
   do count = recv(socket->fd, buffer, capacity, 0);
   while (count < 0 && errno == EINTR);
   if (count > 0) {
+    // The record's type (RFC 8446 section 5.1), and the first half of its version.
+    if (socket->heard_record < 0) {
+      const unsigned char *head = (const unsigned char *)buffer;
+      socket->heard_record = head[0] >= 20 && head[0] <= 23 && (count < 2 || head[1] == 3);
+    }
     socket->filled = (size_t)count == capacity;
     *taken = (size_t)count;
     return 1;
@@ -93,4 +103,19 @@ BIO *copenssl_socket_bio(struct copenssl_socket *socket) {
   bio = BIO_new(method);
   if (bio != NULL) BIO_set_data(bio, socket);
   return bio;
+}
+
+static void count_message(int written, int version, int type, const void *bytes, size_t count, SSL *ssl, void *argument) {
+  struct copenssl_socket *socket = argument;
+
+  (void)version;
+  (void)bytes;
+  (void)count;
+  (void)ssl;
+  if (!written && type == SSL3_RT_HANDSHAKE) socket->messages++;
+}
+
+void copenssl_count_messages(SSL *ssl, struct copenssl_socket *socket) {
+  SSL_set_msg_callback(ssl, count_message);
+  SSL_set_msg_callback_arg(ssl, socket);
 }

@@ -9,7 +9,7 @@ extension Upstream {
     let buffer = UnsafeMutableRawBufferPointer(rebasing: reactor.readBuffer[..<min(readLimit, gatedReadLimit)])
     switch read(into: buffer) {
     case .bytes(let count):
-      lastReadWasFull = count == buffer.count
+      lastReadWasFull = count == buffer.count || mayHoldBytes
       let bytes = carried.prepend(to: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count))
       guard let session = owner else { return unsolicited(bytes) }
       relay(bytes)
@@ -41,7 +41,7 @@ extension Upstream {
     let room = UnsafeMutableRawBufferPointer(rebasing: ahead.room[..<min(ahead.room.count, readLimit, gatedReadLimit)])
     switch read(into: room) {
     case .bytes(let count):
-      lastReadWasFull = count == room.count
+      lastReadWasFull = count == room.count || mayHoldBytes
       ahead.count = count
       owner.withheld.ahead = consume ahead
     case .wouldBlock: break

@@ -28,8 +28,14 @@ struct copenssl_socket {
   int receive_errno;
   /// recv(2) has answered 0.
   int ended;
+  /// The first bytes that were received are those of a TLS record; -1 before any.
+  int heard_record;
   /// The last recv(2) filled the room it was given: there may be more.
   int filled;
+  /// Messages of the handshake protocol that were received, those after the handshake included, and the most there may be: beyond,
+  /// every read fails with EPROTO.
+  uint64_t messages;
+  uint64_t messages_limit;
   /// Where written records are gathered; NULL refuses them.
   uint8_t *output;
   size_t output_count;
@@ -38,6 +44,8 @@ struct copenssl_socket {
 
 /// A BIO over the structure, which must outlive it. NULL where memory is short.
 BIO *copenssl_socket_bio(struct copenssl_socket *socket);
+/// Counts the messages of a session in the structure, which must outlive it.
+void copenssl_count_messages(SSL *ssl, struct copenssl_socket *socket);
 
 // Macros.
 

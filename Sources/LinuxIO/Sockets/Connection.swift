@@ -122,6 +122,8 @@ open class Connection: EventHandler {
   /// Bytes accepted by `send` that the kernel has not taken yet.
   @inline(__always)
   public final var pendingBytes: Int { output.count }
+  /// Whether the last read has left something inside TLS that no look at the socket would find, however much room it had.
+  public final var mayHoldBytes: Bool { security?.mayHold ?? false }
   /// Whether `pauseReading` is in force.
   public final var isReadingPaused: Bool { !readingWanted }
   /// The descriptor, for socket options and diagnostics; -1 once closed.

@@ -89,6 +89,8 @@ extension Connection {
   }
 
   private final func handshakeEnded(_ failure: TLSFailure) {
+    var failure = failure
+    failure.isAfterRecord = security?.session?.hasHeardRecord ?? false
     readEnded = true
     reactor.suspend(registration, fd)
     handshakeFailed(failure)
@@ -120,7 +122,7 @@ extension Connection {
     switch session.decrypt(into: buffer, reactor.recordBuffer, { transmit($0) }) {
     case .done(let count):
       bytesRead &+= UInt64(count)
-      security.mayHold = count == buffer.count
+      security.mayHold = count == buffer.count || session.hasMore
       if readingWanted { heldBytesAreDue() }
       return .bytes(count)
     case .wantsRead: return .wouldBlock
@@ -208,7 +210,8 @@ extension Connection {
   /// What the last read left inside is read in the next turn of the loop: the socket will not tell of it.
   final func heldBytesAreDue() {
     guard let security, security.mayHold, security.session?.holdsBytes == true else { return }
-    security.timer.arm(at: reactor.now)
+    // Later than now: what is due now would run again and again in the same turn.
+    security.timer.arm(at: reactor.now &+ 1)
   }
 
   final func readHeldBytes() {

@@ -59,6 +59,8 @@ public struct TLSFailure: Error, Equatable, Sendable {
   public let detail: String
   /// The other end's certificate, where it showed one.
   public let certificate: CertificateDescription?
+  /// A TLS record had come from the other end before.
+  var isAfterRecord = false
 
   /// A failure, told.
   public init(_ kind: Kind, _ detail: String, certificate: CertificateDescription? = nil) {
@@ -75,7 +77,8 @@ public struct TLSFailure: Error, Equatable, Sendable {
   }
 
   /// The other end is a server that does not speak TLS at all, as far as can be told: a reason to speak plain where that is allowed.
-  public var isForeignProtocol: Bool { kind == .notTLS || kind == .truncated || kind == .lost }
+  /// Who has sent one TLS record speaks it, however the handshake went on.
+  public var isForeignProtocol: Bool { !isAfterRecord && (kind == .notTLS || kind == .truncated || kind == .lost) }
 }
 
 extension TLSFailure: CustomStringConvertible {

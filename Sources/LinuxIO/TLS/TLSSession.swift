@@ -24,6 +24,12 @@ public final class TLSSession {
   static let readBufferSize = 64 * 1024
   /// The most that one `encrypt` takes, bytes, so that its records fit into `Reactor.recordBufferSize`.
   static let encryptLimit = 256 * 1024
+  /// The most records that one `decrypt` takes: they may have one byte each.
+  static let decryptLimit = 1024
+  /// How many messages of the handshake protocol there may be for nothing, and how many bytes pay for a further one. Key updates cost
+  /// as much as a hundred kilobytes each, and nothing in the protocol bounds them.
+  private static let freeMessages: UInt64 = 1024
+  private static let bytesPerMessage: UInt64 = 64 * 1024
 
   /// What one step gave.
   enum Step {
@@ -58,11 +64,14 @@ public final class TLSSession {
     socket = .allocate(capacity: 1)
     socket.initialize(to: copenssl_socket())
     socket.pointee.fd = fd
+    socket.pointee.heard_record = -1
+    socket.pointee.messages_limit = Self.freeMessages
     guard let bio = copenssl_socket_bio(socket) else {
       throw TLSFailure(queueOr: .library, "BIO_new")
     }
     // Takes the reference.
     SSL_set_bio(ssl, bio, bio)
+    copenssl_count_messages(ssl, socket)
     SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     if isClient, let name = parameters.serverName, copenssl_set_server_name(ssl, name) != 1 {
       throw TLSFailure(queueOr: .library, "server name \(name)")
@@ -85,8 +94,16 @@ public final class TLSSession {
 
   /// The last recv(2) filled its room: the socket may have more.
   var hasFilledRead: Bool { socket.pointee.filled != 0 }
-  /// Bytes wait inside: whole records, or the start of one.
-  var holdsBytes: Bool { SSL_has_pending(ssl) == 1 }
+  /// The other end has begun with a TLS record.
+  var hasHeardRecord: Bool { socket.pointee.heard_record == 1 }
+  /// Something waits inside of which the socket may not tell any more: whole records, the start of one, or the end.
+  var holdsBytes: Bool { endsBehind || SSL_has_pending(ssl) == 1 }
+  /// The last `decrypt` found the end, or a failure, behind the bytes that it gave.
+  private var endsBehind = false
+  /// The last `decrypt` left something behind the bytes that it gave, whatever room it had.
+  private(set) var hasMore = false
+  /// Application bytes that were received.
+  private var decrypted: UInt64 = 0
 
   /// Runs a step of OpenSSL's with the room for its records; `records` gets those, if any.
   private func run(_ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void, _ step: () -> Int32) -> Int32 {
@@ -112,17 +129,35 @@ public final class TLSSession {
     into buffer: UnsafeMutableRawBufferPointer, _ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void
   ) -> Step {
     var count = 0
+    var recordCount = 0
+    endsBehind = false
+    hasMore = false
+    defer {
+      decrypted &+= UInt64(count)
+      socket.pointee.messages_limit = Self.freeMessages + decrypted / Self.bytesPerMessage
+      hasMore = hasMore || endsBehind
+    }
     // Each call gives one record at most.
     while count < buffer.count {
+      guard recordCount < Self.decryptLimit else {
+        hasMore = true
+        break
+      }
       var taken = 0
       let result = run(room, records) { SSL_read_ex(ssl, buffer.baseAddress! + count, buffer.count - count, &taken) }
       guard result == 1 else {
         // What came before the end or the failure is handed out first; either is found again by the next call.
         let step = failed(result)
-        if count > 0, case .failed = step { pendingFailure = step }
-        return count > 0 ? .done(count) : step
+        guard count > 0 else { return step }
+        switch step {
+        case .wantsRead, .done: break
+        case .end: endsBehind = true
+        case .failed: (endsBehind, pendingFailure) = (true, step)
+        }
+        return .done(count)
       }
       count += taken
+      recordCount += 1
     }
     return .done(count)
   }
@@ -138,7 +173,11 @@ public final class TLSSession {
     return result == 1 ? .done(taken) : failed(result)
   }
 
-  /// Makes records of at most `encryptLimit` bytes.
+  /// The most that one record takes, whatever goes with it.
+  private static let recordLimit = 16_384 + 512
+
+  /// Makes records of at most `encryptLimit` bytes: of fewer where the other end wants small ones (RFC 6066 section 4), which need
+  /// more room.
   func encrypt(
     _ bytes: UnsafeRawBufferPointer, _ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void
   ) -> Step {
@@ -150,6 +189,7 @@ public final class TLSSession {
         let result = SSL_write_ex(ssl, bytes.baseAddress! + count, bytes.count - count, &taken)
         if result != 1 { return result }
         count += taken
+        if socket.pointee.output_capacity - socket.pointee.output_count < Self.recordLimit { break }
       }
       return 1
     }
@@ -182,9 +222,10 @@ public final class TLSSession {
       OpenSSLQueue.clear()
       return .failed(objection)
     }
+    // Before the certificate is read, which empties the queue.
+    let cause = TLSFailure(queueOr: .protocolError, "")
     let certificate = peer
     if error == SSL_ERROR_SYSCALL {
-      OpenSSLQueue.clear()
       let number = socket.pointee.receive_errno
       guard number != 0 else { return .failed(TLSFailure(.truncated, "the connection ended", certificate: certificate)) }
       return .failed(TLSFailure(.lost, "\(SystemFailure(.receive, number))", certificate: certificate))
@@ -193,7 +234,7 @@ public final class TLSSession {
       // Records are made only where there is room for them.
       return .failed(TLSFailure(.library, "more records than there is room for"))
     }
-    return .failed(TLSFailure(queueOr: .protocolError, "", certificate: certificate))
+    return .failed(TLSFailure(cause.kind, cause.detail, certificate: certificate))
   }
 
   /// Called by OpenSSL in place of X509_verify_cert(3), which it calls.

@@ -8,7 +8,9 @@ final class TLSEnd: Connection {
   var received: [UInt8] = []
   var events: [String] = []
   var failure: TLSFailure?
+  var readFailure: SystemFailure?
   var readLimit = Reactor.readBufferSize
+  var pausesAfterRead = false
   /// Begins as a server at the first byte.
   var server: TLSParameters?
 
@@ -27,10 +29,14 @@ final class TLSEnd: Connection {
       return startTLS(parameters)
     }
     switch read(into: UnsafeMutableRawBufferPointer(rebasing: reactor.readBuffer[..<readLimit])) {
-    case .bytes(let count): received += reactor.readBuffer[..<count]
+    case .bytes(let count):
+      received += reactor.readBuffer[..<count]
+      if pausesAfterRead { pauseReading() }
     case .wouldBlock: break
     case .end: events.append("end")
-    case .failed: events.append("failed")
+    case .failed(let failure):
+      readFailure = failure
+      events.append("failed")
     }
   }
 

@@ -25,7 +25,12 @@ final class Doorstep: Connection {
     try super.init(reactor: inbound.proxy.reactor, accepted: accepted, options: inbound.proxy.settings.downstream)
     timer = ReactorTimer(reactor) { [unowned self] in self.timeIsUp() }
     // A plain client may connect long before its first request; who speaks TLS has no reason to wait.
-    if expectation == .tlsOnly { timer?.arm(at: reactor.now &+ security.settings.handshakeTimeout) }
+    let idleCaller = inbound.proxy.settings.idleCaller
+    if expectation == .tlsOnly {
+      timer?.arm(at: reactor.now &+ security.settings.handshakeTimeout)
+    } else if idleCaller > 0 {
+      timer?.arm(at: reactor.now &+ idleCaller)
+    }
   }
 
   override func readable() {
@@ -60,7 +65,11 @@ final class Doorstep: Connection {
 
   override func broken(_ failure: SystemFailure) { leave(closing: true) }
 
-  private func timeIsUp() { refuse(.tlsTimeout) }
+  private func timeIsUp() {
+    // As a session's that has nothing to do.
+    if expectation == .either, !isShakingHands { return leave(closing: true) }
+    refuse(.tlsTimeout)
+  }
 
   private func refuse(_ reason: Reason) {
     report(reason, nil)

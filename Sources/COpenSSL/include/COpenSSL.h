@@ -63,6 +63,8 @@ static inline void copenssl_set_modes(SSL_CTX *context) {
     context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
 }
 static inline void copenssl_session_cache_off(SSL_CTX *context) { (void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF); }
+/// The most bytes of a certificate chain that is received.
+static inline void copenssl_set_max_chain(SSL_CTX *context, long bytes) { (void)SSL_CTX_set_max_cert_list(context, bytes); }
 static inline void copenssl_read_ahead(SSL_CTX *context) { (void)SSL_CTX_set_read_ahead(context, 1); }
 static inline int copenssl_set_server_name(SSL *ssl, const char *name) { return (int)SSL_set_tlsext_host_name(ssl, name); }
 static inline int copenssl_error_reason(unsigned long code) { return ERR_GET_REASON(code); }

@@ -84,9 +84,14 @@ final class Doorstep: Connection {
     self.number = number
     self.expectation = expectation
     try super.init(reactor: proxy.reactor, accepted: accepted, options: proxy.settings.downstream)
-    timer = ReactorTimer(reactor) { [unowned self] in self.refuse(.tlsTimeout) }
+    timer = ReactorTimer(reactor) { [unowned self] in self.timeIsUp() }
     // A plain client may connect long before its first request; who speaks TLS has no reason to wait.
-    if expectation == .tlsOnly { timer?.arm(at: reactor.now &+ doorsteps.settings.handshakeTimeout) }
+    let idleCaller = proxy.settings.idleCaller
+    if expectation == .tlsOnly {
+      timer?.arm(at: reactor.now &+ doorsteps.settings.handshakeTimeout)
+    } else if idleCaller > 0 {
+      timer?.arm(at: reactor.now &+ idleCaller)
+    }
   }
 
   override func readable() {
@@ -120,6 +125,12 @@ final class Doorstep: Connection {
   }
 
   override func broken(_ failure: SystemFailure) { leave(closing: true) }
+
+  private func timeIsUp() {
+    // As a session's that has nothing to do.
+    if expectation == .either, !isShakingHands { return leave(closing: true) }
+    refuse(.tlsTimeout)
+  }
 
   private func refuse(_ reason: Reason) {
     doorsteps.refused(self, reason, nil)

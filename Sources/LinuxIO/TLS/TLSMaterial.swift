@@ -85,6 +85,8 @@ final class TLSMaterial {
 
   // MARK: Use
 
+  private static let longestChain = 32 * 1024
+
   /// An `SSL_CTX *` of which the caller is the owner.
   func context(_ method: OpaquePointer?, _ minimum: TLSVersion) throws(TLSFailure) -> OpaquePointer {
     guard let context = SSL_CTX_new(method) else { throw TLSFailure(queueOr: .library, "SSL_CTX_new") }
@@ -108,6 +110,8 @@ final class TLSMaterial {
     try must(SSL_CTX_set_num_tickets(context, 0), "no tickets")
     copenssl_session_cache_off(context)
     copenssl_set_modes(context)
+    // A chain is read and described before anybody is known: a few certificates have room, and a hundred thousand names do not.
+    copenssl_set_max_chain(context, Self.longestChain)
     // One recv(2) for several records. The buffer is there only while it holds something.
     copenssl_read_ahead(context)
     SSL_CTX_set_default_read_buffer_len(context, TLSSession.readBufferSize)

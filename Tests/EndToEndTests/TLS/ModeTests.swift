@@ -37,6 +37,18 @@ import Testing
     try hop.stop()
   }
 
+  /// Who has not yet said which of both it speaks is a caller without an operation like any other.
+  @Test func permissiveEndsWhoNeverSaysAnything() throws {
+    let datanode = try InboundTests.datanode()
+    let far = try Sidecar(
+      peers: [], .init(datanode: datanode.port, sections: [Self.inbound("{mode: permissive}").text, "timeouts: {idleCaller: 300ms}"]))
+    let caller = try StreamSocket(port: far.inboundPort)
+    #expect(caller.isReadable(within: 3000))
+    #expect(caller.receiveToEnd() == ([], .end))
+    #expect(try Self.isServed(far.inboundPort))
+    try far.stop()
+  }
+
   @Test func strictRefusesPlain() throws {
     let datanode = try InboundTests.datanode()
     let far = try Sidecar(
@@ -102,6 +114,20 @@ import Testing
     let line = try near.waitFor("tls.downgraded").first
     #expect(line?["severity"] == "warning" && line?["peer"] == "127.0.0.1:\(peer.port)")
     #expect(try HTTP.get(try near.metricsPort(), "/readyz").text == "ok\noutbound in plain to 127.0.0.1:\(peer.port)\n")
+    try near.stop()
+  }
+
+  /// It answers the hello in TLS, and dies: that is no server without TLS.
+  @Test func preferDoesNotFallBackFromAHandshakeThatHasBegun() throws {
+    let plain = Shared(0)
+    let peer = try ScriptedPeer { socket, _ in
+      guard socket.receive(1).bytes.first == 0x16 else { return plain.withLock { $0 += 1 } }
+      socket.send([0x16, 3, 3, 0, 122, 2, 0, 0, 118, 3, 3])
+    }
+    let near = try Sidecar(peers: [peer.port], .init(sections: [Self.outbound("{mode: prefer}").text]))
+    #expect(try StreamSocket(port: near.port).ask(Self.request)?.header.resultCode != .ok)
+    #expect(try near.waitFor("tls.refused").first?["reason"] == "tls-lost")
+    #expect(near.log("tls.downgraded").isEmpty && plain.now == 0)
     try near.stop()
   }
 

@@ -30,7 +30,7 @@ final class Tunnel {
       relay.security.upstream = { [unowned proxy] in proxy.outboundSecurity?.tunnelParameters(to: peer) }
     case .accept:
       guard let security = settings.tls else { break }
-      let doorsteps = Doorsteps(proxy, security, .tunnel, peer: peer) { [unowned self] in
+      let doorsteps = Doorsteps(proxy, security, .tunnel, peer: peer) { [unowned self, unowned proxy] in
         proxy.tlsStatistics.opened(.tunnel, isTLS: $1 != nil)
         self.relay.relay($0, $1)
       }

@@ -64,8 +64,8 @@ final class ForeignEnd {
   }
 }
 
-/// A server of ours and a foreign client, their handshake done.
-struct ForeignClientPair {
+/// A server of ours and a foreign client, their handshake done; until the pair goes.
+final class ForeignClientPair {
   let server: TLSEnd
   let raw: RawSocket
   let client: ForeignEnd
@@ -88,4 +88,6 @@ struct ForeignClientPair {
     #expect(server.events == ["connected"])
     self.client = client
   }
+
+  deinit { server.reset() }
 }

@@ -59,8 +59,8 @@ enum TestCertificates {
   }
 }
 
-/// Two ends of one connection on one reactor.
-struct TLSPair {
+/// Two ends of one connection on one reactor, until the pair goes: a reactor and its open connections hold each other.
+final class TLSPair {
   let client: TLSEnd
   let server: TLSEnd
 
@@ -88,5 +88,10 @@ struct TLSPair {
     if untilConnected {
       #expect(client.events == ["connected"] && server.events == ["connected"], "\(client.failure as Any) \(server.failure as Any)")
     }
+  }
+
+  deinit {
+    client.reset()
+    server.reset()
   }
 }

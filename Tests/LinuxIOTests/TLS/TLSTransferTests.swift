@@ -71,6 +71,8 @@ import Testing
       options: SocketOptions())
     #expect(client.send([1, 2]) == .queued && client.send([3]) == .queued && client.isConnecting)
     #expect(try turn(reactor) { made?.received == [1, 2, 3] })
+    client.close()
+    made?.close()
     listener.close()
   }
 

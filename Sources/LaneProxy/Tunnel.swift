@@ -24,18 +24,19 @@ final class Tunnel {
         if case .handshakeFailed = $0.end { proxy.tlsStatistics.refused(.tunnel) }
         sink.record(LaneEvent($0))
       }, trouble: { [unowned proxy] in proxy.report($0, endpoint, .tunnel) })
-    switch tls {
-    case .off: break
-    case .connect:
-      relay.security.upstream = { [unowned proxy] in proxy.outboundSecurity?.tunnelParameters(to: peer) }
-    case .accept:
-      guard let security = settings.tls else { break }
-      let doorsteps = Doorsteps(proxy, security, .tunnel, peer: peer) { [unowned self, unowned proxy] in
+    switch (tls, settings.tls, proxy.outboundSecurity) {
+    case (.off, _, _): break
+    case (.connect, _, let security?):
+      relay.security.upstream = { security.tunnelParameters(to: peer) }
+    case (.accept, let security?, _):
+      doorsteps = Doorsteps(proxy, security, .tunnel, peer: peer) { [unowned self, unowned proxy] in
         proxy.tlsStatistics.opened(.tunnel, isTLS: $1 != nil)
         self.relay.relay($0, $1)
       }
-      self.doorsteps = doorsteps
       relay.security.admit = { [unowned self] in self.admit($0) }
+    case (.connect, _, nil), (.accept, nil, _):
+      // TLS is asked for, and there are no certificates: nothing goes through in plain.
+      relay.security.admit = { [unowned self] in self.relay.refuse($0) }
     }
   }
 

@@ -30,7 +30,7 @@ public struct RelayOptions: Sendable, Equatable {
 /// TLS on one side of a relay, or on both.
 public struct RelaySecurity {
   /// Makes what each connection to the target is secured with; nil for plain ones.
-  public var upstream: (() -> TLSParameters?)?
+  public var upstream: (() -> TLSParameters)?
   /// Takes each accepted connection for its handshake, and brings it back by `OpaqueRelay.relay`; nil for plain ones.
   public var admit: ((AcceptedSocket) -> Void)?
 
@@ -154,7 +154,7 @@ public final class OpaqueRelay {
     }
     let upstream: RelaySide
     do {
-      upstream = try RelaySide(reactor: reactor, connectingTo: peer, tls: security.upstream.flatMap { $0() }, options: options.upstream)
+      upstream = try RelaySide(reactor: reactor, connectingTo: peer, tls: security.upstream?(), options: options.upstream)
     } catch {
       refuse(socket, peer, .connectFailed(error))
       return

@@ -33,11 +33,9 @@ static int socket_read(BIO *bio, char *buffer, size_t capacity, size_t *taken) {
       const unsigned char *head = (const unsigned char *)buffer;
       socket->heard_record = head[0] >= 20 && head[0] <= 23 && (count < 2 || head[1] == 3);
     }
-    socket->filled = (size_t)count == capacity;
     *taken = (size_t)count;
     return 1;
   }
-  socket->filled = 0;
   if (count == 0) {
     socket->ended = 1;
   } else if (errno == EAGAIN) {

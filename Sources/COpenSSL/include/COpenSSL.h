@@ -30,8 +30,6 @@ struct copenssl_socket {
   int ended;
   /// The first bytes that were received are those of a TLS record; -1 before any.
   int heard_record;
-  /// The last recv(2) filled the room it was given: there may be more.
-  int filled;
   /// Messages of the handshake protocol that were received, those after the handshake included, and the most there may be: beyond,
   /// every read fails with EPROTO.
   uint64_t messages;
@@ -71,12 +69,9 @@ static inline int copenssl_error_reason(unsigned long code) { return ERR_GET_REA
 static inline int copenssl_error_library(unsigned long code) { return ERR_GET_LIB(code); }
 static inline int copenssl_general_name_count(const GENERAL_NAMES *names) { return sk_GENERAL_NAME_num(names); }
 static inline GENERAL_NAME *copenssl_general_name(const GENERAL_NAMES *names, int index) { return sk_GENERAL_NAME_value(names, index); }
-static inline int copenssl_certificate_count(const STACK_OF(X509) *list) { return sk_X509_num(list); }
-static inline X509 *copenssl_certificate(const STACK_OF(X509) *list, int index) { return sk_X509_value(list, index); }
 static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
   return (int)SSL_CTX_add1_chain_cert(context, certificate);
 }
 static inline EVP_PKEY *copenssl_new_p256_key(void) { return EVP_EC_gen("P-256"); }
-
 
 #endif

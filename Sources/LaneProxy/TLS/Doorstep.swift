@@ -41,10 +41,7 @@ final class Doorsteps {
   /// With the certificates of this moment.
   fileprivate var parameters: TLSParameters {
     let allow = settings.allow
-    return TLSParameters(settings.certificates.current) { certificate in
-      let names = CertificateNames(certificate)
-      return allow.allows(names) ? nil : "\(names.text): none of them is in tls.allow"
-    }
+    return TLSParameters(settings.certificates.current) { allow.refusal(of: CertificateNames($0)) }
   }
 
   fileprivate func left(_ number: Int) { waiting[number] = nil }

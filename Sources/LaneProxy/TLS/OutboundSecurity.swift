@@ -47,7 +47,7 @@ final class OutboundSecurity {
         case .any: "\(names.text)"
         }
       }
-      return allow.allows(names) ? nil : "\(names.text): none of them is in tls.allow"
+      return allow.refusal(of: names)
     }
   }
 

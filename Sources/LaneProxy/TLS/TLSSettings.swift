@@ -74,6 +74,11 @@ extension CertificateNames {
   }
 }
 
+extension AllowList {
+  /// Why a certificate with these names is not wanted; nil where it is.
+  func refusal(of names: CertificateNames) -> String? { allows(names) ? nil : "\(names.text): none of them is in tls.allow" }
+}
+
 extension Endpoint {
   /// `a.b.c.d`.
   var addressText: String { String(description.prefix { $0 != ":" }) }

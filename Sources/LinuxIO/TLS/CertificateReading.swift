@@ -17,24 +17,10 @@ struct PEMCertificates: ~Copyable {
 
   /// Reads the file. Throws where it has no certificate, or one that cannot be read.
   init(path: String) throws(CertificateFailure) {
-    let content = try CertificateFile.read(path)
-    var found: [OpaquePointer] = []
-    var failure: CertificateFailure?
-    content.withUnsafeBytes { bytes in
-      guard let bio = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count)) else { return }
-      defer { BIO_free(bio) }
-      while let certificate = PEM_read_bio_X509(bio, nil, refusePassphrase, nil) { found.append(certificate) }
-    }
-    let isEnd = isEndOfPEM()
-    let reason = OpenSSLQueue.drainText()
-    if !isEnd {
-      failure = .malformed(path: path, number: found.count + 1, reason: reason)
-    } else if found.isEmpty {
-      failure = .noCertificate(path: path)
-    }
-    if let failure {
+    let (found, broken) = try readBlocks(path) { PEM_read_bio_X509($0, nil, refusePassphrase, nil) }
+    guard broken == nil, !found.isEmpty else {
       for certificate in found { X509_free(certificate) }
-      throw failure
+      throw broken.map { .malformed(path: path, number: found.count + 1, reason: $0) } ?? .noCertificate(path: path)
     }
     certificates = found
   }
@@ -75,18 +61,10 @@ struct PEMRevocations: ~Copyable {
 
   /// Reads the file. Throws where it has no CRL, or one that cannot be read.
   init(path: String) throws(CertificateFailure) {
-    let content = try CertificateFile.read(path)
-    var found: [OpaquePointer] = []
-    content.withUnsafeBytes { bytes in
-      guard let bio = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count)) else { return }
-      defer { BIO_free(bio) }
-      while let list = PEM_read_bio_X509_CRL(bio, nil, refusePassphrase, nil) { found.append(list) }
-    }
-    let isEnd = isEndOfPEM()
-    let reason = OpenSSLQueue.drainText()
-    guard isEnd, !found.isEmpty else {
+    let (found, broken) = try readBlocks(path) { PEM_read_bio_X509_CRL($0, nil, refusePassphrase, nil) }
+    guard broken == nil, !found.isEmpty else {
       for list in found { X509_CRL_free(list) }
-      throw isEnd ? .noRevocationList(path: path) : .malformedRevocationList(path: path, number: found.count + 1, reason: reason)
+      throw broken.map { .malformedRevocationList(path: path, number: found.count + 1, reason: $0) } ?? .noRevocationList(path: path)
     }
     lists = found
   }
@@ -96,10 +74,22 @@ struct PEMRevocations: ~Copyable {
   }
 }
 
-/// The end of the file is the "error" that no further block begins.
-private func isEndOfPEM() -> Bool {
+/// Every block of one kind in a PEM file.
+/// - Returns: what `next` made of them, the caller's to free; and OpenSSL's reason where one cannot be read, behind those.
+private func readBlocks(_ path: String, _ next: (OpaquePointer) -> OpaquePointer?) throws(CertificateFailure) -> ([OpaquePointer], String?)
+{
+  let content = try CertificateFile.read(path)
+  var found: [OpaquePointer] = []
+  content.withUnsafeBytes { bytes in
+    guard let bio = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count)) else { return }
+    defer { BIO_free(bio) }
+    while let block = next(bio) { found.append(block) }
+  }
+  // The end of the file is the "error" that no further block begins.
   let last = ERR_peek_last_error()
-  return copenssl_error_library(last) == ERR_LIB_PEM && copenssl_error_reason(last) == PEM_R_NO_START_LINE
+  let isEnd = copenssl_error_library(last) == ERR_LIB_PEM && copenssl_error_reason(last) == PEM_R_NO_START_LINE
+  let reason = OpenSSLQueue.drainText()
+  return (found, isEnd ? nil : reason)
 }
 
 /// OpenSSL would ask the terminal for a passphrase; nobody is there to answer.

@@ -46,7 +46,6 @@ public final class TLSSession {
     guard let certificate = SSL_get0_peer_certificate(ssl) else { return nil }
     return CertificateDescription(certificate)
   }
-  let isClient: Bool
 
   private let ssl: OpaquePointer
   private let socket: UnsafeMutablePointer<copenssl_socket>
@@ -58,7 +57,6 @@ public final class TLSSession {
   private var isBroken = false
 
   init(_ parameters: TLSParameters, isClient: Bool, fd: Int32) throws(TLSFailure) {
-    self.isClient = isClient
     refusal = parameters.refusal
     ssl = try parameters.context.newSession(isClient: isClient)
     socket = .allocate(capacity: 1)
@@ -86,14 +84,8 @@ public final class TLSSession {
   /// `TLSv1.3`.
   public var version: String { String(cString: SSL_get_version(ssl)) }
   /// `TLS_AES_128_GCM_SHA256`.
-  public var cipher: String { SSL_get_cipher_name(SSL_get_current_cipher(ssl)) }
+  public var cipher: String { SSL_get_current_cipher(ssl).flatMap { SSL_CIPHER_get_name($0) }.map { String(cString: $0) } ?? "none" }
 
-  private func SSL_get_cipher_name(_ cipher: OpaquePointer?) -> String {
-    cipher.flatMap { SSL_CIPHER_get_name($0) }.map { String(cString: $0) } ?? "none"
-  }
-
-  /// The last recv(2) filled its room: the socket may have more.
-  var hasFilledRead: Bool { socket.pointee.filled != 0 }
   /// The other end has begun with a TLS record.
   var hasHeardRecord: Bool { socket.pointee.heard_record == 1 }
   /// Something waits inside of which the socket may not tell any more: whole records, the start of one, or the end.
@@ -182,7 +174,6 @@ public final class TLSSession {
     _ bytes: UnsafeRawBufferPointer, _ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void
   ) -> Step {
     var count = 0
-    ERR_clear_error()
     let result = run(room, records) {
       while count < bytes.count {
         var taken = 0

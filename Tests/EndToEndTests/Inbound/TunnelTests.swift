@@ -4,23 +4,26 @@ import Testing
 
 /// Raft's ports: bytes, and nothing else.
 @Suite struct TunnelTests {
-  @Test func bytesBothWaysWithHalfCloseInBothDirections() throws {
-    let size = 2 << 20
-    let upload = pattern(size, seed: 1)
-    let download = pattern(size + 77, seed: 2)
-    let got = Shared<[[UInt8]]>([])
-    let peer = try ScriptedPeer { socket, number in
+  /// On its first connection the caller ends first, and the peer answers after that end; on others the other way round.
+  static func halfClosingPeer(_ download: [UInt8], _ got: Shared<[[UInt8]]>) throws -> ScriptedPeer {
+    try ScriptedPeer { socket, number in
       if number == 0 {
-        // The caller ends first; the peer answers after that end.
         got.withLock { $0.append(socket.receiveToEnd().bytes) }
         socket.send(download)
       } else {
-        // The peer ends first; the caller answers after that end.
         socket.send(download)
         socket.finishSending()
         got.withLock { $0.append(socket.receiveToEnd().bytes) }
       }
     }
+  }
+
+  @Test func bytesBothWaysWithHalfCloseInBothDirections() throws {
+    let size = 2 << 20
+    let upload = pattern(size, seed: 1)
+    let download = pattern(size + 77, seed: 2)
+    let got = Shared<[[UInt8]]>([])
+    let peer = try Self.halfClosingPeer(download, got)
     let sidecar = try Sidecar(peers: [], .init(tunnels: [peer.port], sections: ["metrics: {listen: \"127.0.0.1:0\"}"]))
     let metrics = try sidecar.metricsPort()
     let first = try StreamSocket(port: sidecar.tunnelPorts[0])

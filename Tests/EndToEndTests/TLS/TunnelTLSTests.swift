@@ -16,16 +16,7 @@ import Testing
     let upload = pattern(2 << 20, seed: 1)
     let download = pattern((2 << 20) + 77, seed: 2)
     let got = Shared<[[UInt8]]>([])
-    let peer = try ScriptedPeer { socket, number in
-      if number == 0 {
-        got.withLock { $0.append(socket.receiveToEnd().bytes) }
-        socket.send(download)
-      } else {
-        socket.send(download)
-        socket.finishSending()
-        got.withLock { $0.append(socket.receiveToEnd().bytes) }
-      }
-    }
+    let peer = try TunnelTests.halfClosingPeer(download, got)
     let (near, far) = try Self.pair(peer.port)
     let first = try StreamSocket(port: near.tunnelPorts[0])
     #expect(first.send(upload))

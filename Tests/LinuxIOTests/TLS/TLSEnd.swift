@@ -59,6 +59,22 @@ enum TestCertificates {
   }
 }
 
+/// A server of ours that waits for its first byte, and a plain socket connected to it.
+func serverAndRawClient(_ reactor: Reactor) throws -> (TLSEnd, RawSocket) {
+  var made: TLSEnd?
+  let context = try TestCertificates.context(TestCertificates.server)
+  let listener = try Listener(
+    reactor: reactor, on: loopback,
+    accept: {
+      made = try? TLSEnd(reactor: reactor, accepted: $0, options: SocketOptions())
+      made?.server = TLSParameters(context)
+    })
+  let raw = try RawSocket(connectingTo: listener.endpoint)
+  #expect(try turn(reactor) { made != nil })
+  listener.close()
+  return (try #require(made), raw)
+}
+
 /// Two ends of one connection on one reactor, until the pair goes: a reactor and its open connections hold each other.
 final class TLSPair {
   let client: TLSEnd

@@ -31,7 +31,7 @@ import Testing
     arguments: [[0xFF, 1, 2, 3, 4, 5, 6, 7], Array("GET / HTTP/1.0\r\n\r\n".utf8), [0x16, 3, 1, 0xFF, 0xFF] + pattern(200)] as [[UInt8]])
   func whatIsNoTLSIsRefused(bytes: [UInt8]) throws {
     let reactor = try Reactor()
-    let (server, raw) = try Self.serverAndRawClient(reactor)
+    let (server, raw) = try serverAndRawClient(reactor)
     raw.write(bytes)
     if bytes[0] == 0x16 { raw.shutWrite() }
     #expect(try turn(reactor) { server.failure != nil })
@@ -44,7 +44,7 @@ import Testing
   @Test(arguments: [1, 5, 6, 100, 200], [false, true]) func aClientThatLeavesInMidHandshake(after count: Int, reset: Bool) throws {
     let reactor = try Reactor()
     let hello = try Self.clientHello()
-    let (server, raw) = try Self.serverAndRawClient(reactor)
+    let (server, raw) = try serverAndRawClient(reactor)
     raw.write(Array(hello.prefix(count)))
     for _ in 0..<3 { try reactor.runOnce(maximumWait: 1_000_000) }
     if reset { raw.reset() } else { raw.close() }
@@ -57,7 +57,7 @@ import Testing
   @Test func aHelloInSingleBytesIsAnswered() throws {
     let reactor = try Reactor()
     let hello = try Self.clientHello()
-    let (server, raw) = try Self.serverAndRawClient(reactor)
+    let (server, raw) = try serverAndRawClient(reactor)
     for byte in hello {
       raw.write([byte])
       try reactor.runOnce(maximumWait: 100_000)
@@ -90,21 +90,6 @@ import Testing
     #expect(try turn(reactor) { second.failure != nil })
     #expect(second.failure?.isForeignProtocol == true)
     listener.close()
-  }
-
-  private static func serverAndRawClient(_ reactor: Reactor) throws -> (TLSEnd, RawSocket) {
-    var made: TLSEnd?
-    let context = try TestCertificates.context(TestCertificates.server)
-    let listener = try Listener(
-      reactor: reactor, on: loopback,
-      accept: {
-        made = try? TLSEnd(reactor: reactor, accepted: $0, options: SocketOptions())
-        made?.server = TLSParameters(context)
-      })
-    let raw = try RawSocket(connectingTo: listener.endpoint)
-    #expect(try turn(reactor) { made != nil })
-    listener.close()
-    return (try #require(made), raw)
   }
 
   /// What a client of ours sends first.

@@ -51,7 +51,7 @@ let package = Package(
       dependencies: ["CubeFSWire", "LaneCore", "LinuxIO", "NetEndpoint"],
       swiftSettings: dataPath),
     .target(name: "LaneJSON", swiftSettings: strict),
-    .target(name: "LaneTelemetry", dependencies: ["LaneCore", "LinuxIO", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
+    .target(name: "LaneTelemetry", dependencies: ["LaneCore", "LinuxIO", "NetEndpoint", "LaneJSON"], swiftSettings: dataPath),
     // The only part of the program that uses SwiftNIO: HTTP for operators, on a thread of its own.
     .target(
       name: "LaneAdmin",
@@ -65,24 +65,24 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "LaneControl",
-      dependencies: ["CubeFSWire", "LaneCore", "LinuxIO", "LaneProxy", "LaneTelemetry", "LaneAdmin", "NetEndpoint", "CYaml"],
+      dependencies: ["CubeFSWire", "LaneCore", "LinuxIO", "LaneProxy", "LaneTelemetry", "LaneAdmin", "LaneJSON", "NetEndpoint", "CYaml"],
       swiftSettings: strict),
 
-    // A model of the kernel and of callers around the delivery gate, explored by seed: for tests.
+    // Models around the delivery gate and the conflict guard, explored by seed: for tests.
     // Optimised in debug, too: it runs millions of steps.
     .target(
-      name: "LaneSimulator", dependencies: ["LaneCore"],
+      name: "LaneSimulator", dependencies: ["LaneCore", "NetEndpoint"],
       swiftSettings: strict + [.unsafeFlags(["-O"], .when(configuration: .debug))]),
 
     // The lab shares the packet codec with the program, and nothing else: an oracle must not copy the catalogue.
     .target(name: "LaneLab", dependencies: ["CubeFSWire", "NetEndpoint", "LaneJSON"], swiftSettings: strict),
 
     .executableTarget(
-      name: "lanekeeper", dependencies: ["LaneControl", "LaneProxy", "LinuxIO", "LaneLab", "CubeFSWire", "LaneJSON"],
+      name: "lanekeeper", dependencies: ["LaneControl", "LaneProxy", "LaneTelemetry", "LinuxIO", "LaneLab", "CubeFSWire", "LaneJSON"],
       swiftSettings: strict),
     .executableTarget(
-      name: "LaneBench", dependencies: ["CubeFSWire", "CLinux", "LinuxIO", "NetEndpoint", "LaneJSON"],
-      swiftSettings: strict),
+      name: "LaneBench", dependencies: ["CubeFSWire", "CLinux", "LaneCore", "LinuxIO", "LaneTelemetry", "NetEndpoint", "LaneJSON"],
+      swiftSettings: dataPath),
 
     // What tests of several targets need of the kernel.
     .target(name: "LinuxTestSupport", path: "Tests/LinuxTestSupport", swiftSettings: strict),
@@ -99,8 +99,9 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "LaneJSONTests", dependencies: ["LaneJSON"], swiftSettings: strict),
     .testTarget(
-      name: "LaneTelemetryTests", dependencies: ["LaneTelemetry", "LaneCore", "LinuxIO", "NetEndpoint", "CubeFSWire"], swiftSettings: strict
-    ),
+      name: "LaneTelemetryTests",
+      dependencies: ["LaneTelemetry", "LaneCore", "LinuxIO", "NetEndpoint", "CubeFSWire", "CertificateTestSupport", "TestBytes"],
+      swiftSettings: strict),
     .testTarget(name: "LaneAdminTests", dependencies: ["LaneAdmin", "NetEndpoint"], swiftSettings: strict),
     .testTarget(
       name: "LaneControlTests",

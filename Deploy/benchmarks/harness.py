@@ -5,10 +5,13 @@ import ctypes
 import glob
 import json
 import os
+import random
 import resource
 import shutil
 import signal
 import socket
+import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,7 +19,13 @@ import time
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HERE = os.path.dirname(os.path.abspath(__file__))
-SUBJECTS = ("relay", "sidecar", "haproxy", "nginx")
+SUBJECTS = ("relay", "sidecar", "recorder", "haproxy", "nginx")
+# What is `lanekeeper run`.
+SIDECARS = {"sidecar", "recorder"}
+# CubeFS proto/packet.go: Magic, ExtentType, Opcode, ResultCode, RemainingFollowers, CRC, Size, ArgLen, PartitionID, ExtentID,
+# ExtentOffset, ReqID, KernelOffset.
+HEADER = struct.Struct(">BBBBBIIIQQqqQ")
+REQUEST, OK = 0x00, 0xF0
 STREAM_MODULE = "/usr/lib/nginx/modules/ngx_stream_module.so"
 PR_SET_PDEATHSIG = 1
 
@@ -101,7 +110,7 @@ class Programs:
     """Where the products of the package are."""
 
     def __init__(self, directory, subjects):
-        wanted = ["lanekeeper-bench"] + (["lanekeeper"] if "sidecar" in subjects else [])
+        wanted = ["lanekeeper-bench"] + (["lanekeeper"] if SIDECARS & set(subjects) else [])
         if directory is None:
             # Release and static, as it is shipped; a private build directory, so that no other build is disturbed.
             build = ["swift", "build", "-c", "release", "--static-swift-stdlib", "--package-path", REPOSITORY,
@@ -246,6 +255,17 @@ def free_port():
         return one.getsockname()[1]
 
 
+def exactly(connection, count, buffer):
+    """Reads that many bytes; whole reads, as CubeFS's io.ReadFull does."""
+    view = memoryview(buffer)[:count]
+    while view:
+        got = connection.recv_into(view)
+        if got == 0:
+            raise Failure("the stream ended early")
+        view = view[got:]
+    return buffer
+
+
 def accepts(port):
     with socket.socket() as one:
         one.settimeout(1)
@@ -265,10 +285,11 @@ class EchoPeer:
 
 
 class Proxy:
-    """A proxy between a free port and the echo peer."""
+    """A proxy between a free port and the echo peer. `sections` are YAML, put behind the sidecar's own."""
 
-    def __init__(self, subject, programs, echo_port, cpu=None, wrapper=(), environment=None, patience=20.0):
+    def __init__(self, subject, programs, echo_port, cpu=None, wrapper=(), environment=None, patience=20.0, sections=""):
         self.subject = subject
+        self.sections = sections
         self.port = free_port()
         command = self.command(programs, self.port, echo_port, cpu)
         self._log = open(os.path.join(scratch(), f"{subject}-{self.port}.log"), "w+", encoding="utf-8", errors="replace")
@@ -296,17 +317,24 @@ class Proxy:
     def _relay(programs, port, target, _):
         return [programs.bench, "relay", "--listen", f"127.0.0.1:{port}", "--target", f"127.0.0.1:{target}"]
 
-    @staticmethod
-    def _sidecar(programs, port, target, _):
+    def _sidecar(self, programs, port, target, _):
         return [programs.lanekeeper, "run", "--config", write(f"sidecar-{port}.yaml", f"""\
 node: bench
 outbound:
   listeners:
     - listen: 127.0.0.1:{port}
       peer: 127.0.0.1:{target}
+lanes:
+  default:
+    maxConnections: 1000
 log:
   level: error
-""")]
+{self.sections}""")]
+
+    def _recorder(self, programs, port, target, cpu):
+        """The sidecar with its flight recorder."""
+        self.sections += f"recorder: {{directory: {os.path.join(scratch(), 'evidence')}}}\n"
+        return self._sidecar(programs, port, target, cpu)
 
     @staticmethod
     def _haproxy(_, port, target, __):
@@ -360,10 +388,15 @@ class Cell:
 
     def __init__(self, text):
         shape, _, connections = text.partition(":")
-        if shape not in ("ping", "block") or not connections.isdigit() or int(connections) < 1:
+        if shape not in ("ping", "block", "delete", "repair") or not connections.isdigit() or int(connections) < 1:
             raise Failure(f"`{text}` is no cell: write a shape and a number of connections, such as ping:1 or block:64")
         self.shape = shape
         self.connections = int(connections)
+
+    @property
+    def requests(self):
+        """As many requests as one run needs to be worth its figure."""
+        return 4_000 if self.shape in ("block", "repair") else 20_000
 
     def __str__(self):
         return f"{self.shape}:{self.connections}"
@@ -413,3 +446,38 @@ def drive(programs, port, cell, requests, cpu=None, warmup=None):
     report = load.run()
     load.close()
     return report
+
+
+def measured_cpu(programs, proxy, cell, cpu, requests=None):
+    """A run with the connections open before and after: nanoseconds of the proxy's CPU per request, and the report."""
+    requests = requests or cell.requests
+    load = Load(programs, proxy.port, cell, cpu, requests=requests, warmup=max(requests // 10, 4 * cell.connections))
+    before = settled_cpu_nanoseconds(proxy.pid)
+    report = load.run()
+    used = settled_cpu_nanoseconds(proxy.pid) - before
+    load.close()
+    if used <= 0:
+        raise Failure(f"{proxy.subject}: the kernel counted no CPU time; is /proc/PID/task/*/schedstat kept here?")
+    return used / report["requests"], report
+
+
+# Figures ----------------------------------------------------------------------------------------------------------------
+
+RESAMPLES = 10_000
+
+
+def interval(values, seed):
+    """Median, and the 95% interval of it by resampling."""
+    source = random.Random(seed)
+    medians = sorted(statistics.median(source.choices(values, k=len(values))) for _ in range(RESAMPLES))
+    return statistics.median(values), medians[int(RESAMPLES * 0.025)], medians[int(RESAMPLES * 0.975) - 1]
+
+
+def ratio(ones, others, seed):
+    """The interval of what two have in each round, in pairs."""
+    return interval([one / other for one, other in zip(ones, others)], seed)
+
+
+def shown(figures):
+    """An interval as text."""
+    return "{:.3f} [{:.3f}, {:.3f}]".format(*figures)

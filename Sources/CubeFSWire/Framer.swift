@@ -38,11 +38,11 @@ public struct Framer {
     let extensionLength: Int
 
     /// The packet's first byte.
-    public var start: UnsafeMutableRawPointer { header.base }
+    @inlinable public var start: UnsafeMutableRawPointer { header.base }
     /// The head's bytes.
     public var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: header.base, count: length) }
     /// The whole packet's length, bytes.
-    public var packetLength: Int { length &+ bodyLength }
+    @inlinable public var packetLength: Int { length &+ bodyLength }
     /// VerSeq, where it is on the wire.
     public var verSeq: UInt64? { extensionLength >= 8 ? header.long(HeaderView.fixedLength) : nil }
     /// ProtoVersion, where it is on the wire.

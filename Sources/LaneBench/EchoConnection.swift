@@ -90,7 +90,7 @@ final class EchoConnection {
 
     request[Packet.Offset.resultCode] = Packet.resultOK
     request.putBigEndian(UInt32(0), at: Packet.Offset.argLength)
-    guard opcode == Packet.opStreamRead else {
+    guard opcode == Packet.opStreamRead || opcode == Packet.opExtentRepairRead else {
       request.putBigEndian(UInt32(0), at: Packet.Offset.size)
       enqueue(payload: 0)
       return

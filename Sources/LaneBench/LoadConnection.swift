@@ -36,7 +36,7 @@ final class LoadConnection {
     request.initializeMemory(as: UInt8.self, repeating: 0)
     request[Packet.Offset.magic] = Packet.magic
     request[Packet.Offset.extentType] = Packet.normalExtent
-    request[Packet.Offset.opcode] = shape == .ping ? Packet.opCreateExtent : Packet.opStreamRead
+    request[Packet.Offset.opcode] = shape.opcode
     request.putBigEndian(UInt32(shape.payloadLength), at: Packet.Offset.size)
     request.putBigEndian(UInt64(1), at: Packet.Offset.partitionID)
     // Normal extents begin at 1025 (cubefs storage.MinExtentID); one extent a connection, so that none conflicts with another.

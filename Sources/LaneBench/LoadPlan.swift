@@ -6,9 +6,22 @@ enum LoadShape: String, CaseIterable {
   case ping
   /// 0x05 StreamRead of 128 KiB: 57 bytes out, 57 bytes and the block back.
   case block
+  /// 0x02 MarkDelete of a normal extent: as `ping`, and looked at by the conflict guard.
+  case delete
+  /// 0x09 ExtentRepairRead of 128 KiB: as `block`, and looked at by the conflict guard.
+  case repair
 
   /// Bytes of payload in each reply.
-  var payloadLength: Int { self == .ping ? 0 : Packet.blockLength }
+  var payloadLength: Int { self == .block || self == .repair ? Packet.blockLength : 0 }
+  /// The request's opcode.
+  var opcode: UInt8 {
+    switch self {
+    case .ping: Packet.opCreateExtent
+    case .block: Packet.opStreamRead
+    case .delete: Packet.opMarkDelete
+    case .repair: Packet.opExtentRepairRead
+    }
+  }
 }
 
 /// One run of the load generator.

@@ -10,7 +10,9 @@ enum Packet {
   static let normalExtent: UInt8 = 1
 
   static let opCreateExtent: UInt8 = 0x01
+  static let opMarkDelete: UInt8 = 0x02
   static let opStreamRead: UInt8 = 0x05
+  static let opExtentRepairRead: UInt8 = 0x09
 
   /// Requests whose `Size` is a length asked for, with no payload behind the header.
   static func isRead(_ opcode: UInt8) -> Bool {

@@ -3,18 +3,22 @@ import NetEndpoint
 
 let usage = """
   usage: lanekeeper-bench echo --listen IP:PORT
-         lanekeeper-bench load --target IP:PORT --shape ping|block (--requests N | --seconds S)
+         lanekeeper-bench load --target IP:PORT --shape ping|block|delete|repair (--requests N | --seconds S)
                                [--connections N] [--rate R] [--warmup N] [--json] [--gated]
          lanekeeper-bench relay --listen IP:PORT --target IP:PORT
+         lanekeeper-bench storm --log FILE [--evidence DIRECTORY] [--seconds N]
 
     echo   answers CubeFS packets; prints `listening IP:PORT` (port 0: one that is free)
     load   sends requests, one in flight on each connection, and checks every reply; exit 1 where one is wrong
-           --shape ping   57 bytes out, 57 bytes back; block: 57 bytes out, 57 bytes and 128 KiB back
+           --shape ping   57 bytes out, 57 bytes back; block: 57 bytes out, 57 bytes and 128 KiB back;
+                          delete and repair: as ping and as block, of classes that the conflict guard knows
            --rate R       open loop: R requests a second in all, latency counted from the intended send time
            --warmup N     requests before the measured part (default: 4 for each connection, at least 200)
            --gated        print `ready` after the warm-up and wait for a line on standard input; after the report
                           wait for another line (or the end of the input) with the connections still open
     relay  passes bytes both ways: LinuxIO's opaque relay
+    storm  has the sidecar's log, and its flight recorder where there is a directory, told of 100,000 wrong replies for each of N seconds
+           (default 60), on a clock of its own; prints what was counted, and the processor time of each as JSON
 
   """
 
@@ -65,7 +69,7 @@ func runLoad(_ arguments: inout Arguments) throws {
 
 func runSubcommand(_ words: ArraySlice<String>) throws {
   var words = words
-  guard let name = words.popFirst() else { throw BenchError.usage("a subcommand is missing: echo, load or relay") }
+  guard let name = words.popFirst() else { throw BenchError.usage("a subcommand is missing: echo, load, relay or storm") }
   if name == "--help" || words.contains("--help") {
     say(usage)
     return
@@ -75,7 +79,8 @@ func runSubcommand(_ words: ArraySlice<String>) throws {
   case "echo": try runEcho(&arguments)
   case "load": try runLoad(&arguments)
   case "relay": try runRelay(&arguments)
-  default: throw BenchError.usage("`\(name)` is no subcommand: echo, load or relay")
+  case "storm": try runStorm(&arguments)
+  default: throw BenchError.usage("`\(name)` is no subcommand: echo, load, relay or storm")
   }
 }
 

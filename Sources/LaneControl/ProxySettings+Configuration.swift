@@ -25,6 +25,8 @@ extension ProxySettings {
     pendingOutput = limits.pendingOutput
     gate.slowStream = configuration.gate.slowStream.wholeNanoseconds
     gate.resourceLimit = configuration.gate.resourceLimit.wholeNanoseconds
+    conflicts = configuration.conflicts.mode
+    atConflictLimit = configuration.conflicts.atLimit
     let timeouts = configuration.timeouts
     halfClose = timeouts.halfClose.wholeNanoseconds
     idleCaller = timeouts.idleCaller.wholeNanoseconds
@@ -48,6 +50,7 @@ extension TLSSettings {
     outbound = configuration.outbound
     handshakeTimeout = configuration.handshakeTimeout.wholeNanoseconds
     maxHandshakes = configuration.maxHandshakes
+    maxHandshakesPerSource = configuration.maxHandshakesPerSource
     downgradeMemory = configuration.downgradeMemory.wholeNanoseconds
   }
 }
@@ -55,13 +58,21 @@ extension TLSSettings {
 extension CertificateKeeper {
   /// Loads what the operator named.
   convenience init(_ configuration: TLSConfiguration, sink: any EventSink, now: Nanoseconds) throws(Service.Failure) {
-    var rules = Rules(
+    do throws(TLSFailure) { try self.init(Rules(configuration), sink: sink, now: now) } catch {
+      throw Service.Failure(description: "tls: \(error)")
+    }
+  }
+}
+
+extension CertificateKeeper.Rules {
+  /// What the operator decided.
+  init(_ configuration: TLSConfiguration) {
+    self.init(
       files: TLSFiles(
         certificate: configuration.certificate, key: configuration.key, authorities: configuration.ca, revocations: configuration.crl))
-    rules.minimum = configuration.minVersion == .v1_3 ? .tls13 : .tls12
-    rules.interval = configuration.reloadInterval.wholeNanoseconds
-    rules.warningDays = configuration.expiryWarning
-    do throws(TLSFailure) { try self.init(rules, sink: sink, now: now) } catch { throw Service.Failure(description: "tls: \(error)") }
+    minimum = configuration.minVersion == .v1_3 ? .tls13 : .tls12
+    interval = configuration.reloadInterval.wholeNanoseconds
+    warningDays = configuration.expiryWarning
   }
 }
 

@@ -19,16 +19,22 @@ public enum Service {
   private static let logReserve = 8
   private static let tickInterval: Nanoseconds = 1_000_000_000
 
-  /// Runs until SIGTERM or SIGINT, and until operations have finished then. SIGUSR1 reopens the log file, SIGHUP loads certificates anew.
+  /// Runs until SIGTERM or SIGINT, and until operations have finished then. SIGUSR1 reopens the log file, SIGHUP reads the
+  /// configuration and the certificates again: `tls` is in force at once, for connections from then on, and all else needs a restart.
   /// - Parameters:
   ///   - version: the program's, for metrics.
+  ///   - reread: reads the configuration again.
   ///   - sabotage: the lab's defect, never set by an operator.
   /// - Returns: the exit status: 0, or 1 where operations are left without an outcome.
   /// - Throws: `Failure` where the log, the metrics' port or a listener cannot be opened, or the certificates cannot be used.
-  public static func run(_ configuration: Configuration, version: String, sabotage: ProxySettings.Sabotage? = nil) throws(Failure) -> Int32
-  {
+  public static func run(
+    _ configuration: Configuration, version: String, reread: @escaping () throws(ConfigurationFailure) -> Configuration,
+    sabotage: ProxySettings.Sabotage? = nil
+  ) throws(Failure) -> Int32 {
     do {
-      return try start(configuration, ProcessFigures(version: version, cubefsRelease: configuration.cubefsRelease), sabotage)
+      return try start(
+        configuration, ProcessFigures(version: version, node: configuration.node, cubefsRelease: configuration.cubefsRelease), reread,
+        sabotage)
     } catch let failure as Failure {
       throw failure
     } catch {
@@ -37,7 +43,8 @@ public enum Service {
   }
 
   private static func start(
-    _ configuration: Configuration, _ process: ProcessFigures, _ sabotage: ProxySettings.Sabotage?
+    _ configuration: Configuration, _ process: ProcessFigures, _ reread: @escaping () throws(ConfigurationFailure) -> Configuration,
+    _ sabotage: ProxySettings.Sabotage?
   ) throws -> Int32 {
     try ProcessControls.ignoreSIGPIPE()
     _ = try ProcessControls.raiseDescriptorLimit()
@@ -57,35 +64,46 @@ public enum Service {
       throw Failure(description: "log.path \(path): \(error)")
     }
     var random = SystemRandomNumberGenerator()
+    let operationProcess = random.next()
     let log = EventLog(
-      writer: writer, node: configuration.node, process: random.next(), level: LogLevel(rawValue: configuration.log.level.rawValue) ?? .info
-    )
-    let keeper: CertificateKeeper?
+      writer: writer, node: configuration.node, process: operationProcess,
+      level: LogLevel(rawValue: configuration.log.level.rawValue) ?? .info,
+      priorities: path == "-" && JournalStream.leads(from: STDOUT_FILENO))
+    let identity: Identity
     do {
-      keeper = try configuration.tls.map { try CertificateKeeper($0, sink: log, now: reactor.now) }
+      identity = try Identity(configuration, sink: log, now: reactor.now)
+    } catch {
+      _ = writer.close()
+      throw error
+    }
+    let recorder: Recorder?
+    do {
+      recorder = try Recorder(configuration, process: operationProcess)
     } catch {
       _ = writer.close()
       throw error
     }
     let ticks = Ticker(reactor, every: tickInterval) {
       log.tick(now: $0)
-      keeper?.tick(now: $0)
+      recorder?.recorder.tick(log)
+      identity.keeper?.tick(now: $0)
     }
     defer { ticks.stop() }
 
-    var settings = ProxySettings(configuration)
+    var settings = identity.settings
     settings.sabotage = sabotage
-    if let tls = configuration.tls, let keeper { settings.tls = TLSSettings(tls, keeper.certificates) }
+    settings.process = operationProcess
     do {
       try settings.upstream.tryOut()
     } catch {
       _ = writer.close()
       throw Failure(description: "outbound.mark or timeouts: \(error)")
     }
-    let proxy = Proxy(reactor: reactor, settings: settings, sink: log, random: { UInt64.random(in: 0...UInt64.max) })
+    let proxy = Proxy(
+      reactor: reactor, settings: settings, sink: log, evidence: recorder?.recorder, random: { UInt64.random(in: 0...UInt64.max) })
     log.record(LaneEvent(.started))
-    keeper?.announce()
-    let source = SnapshotSource(reactor: reactor, proxy: proxy, log: log, writer: writer)
+    identity.keeper?.announce()
+    let source = SnapshotSource(reactor: reactor, proxy: proxy, log: log, writer: writer, recorder: recorder)
     let metrics: MetricsPort?
     do {
       metrics = try MetricsPort.open(configuration.metrics, source, process)
@@ -103,7 +121,10 @@ public enum Service {
     }
     onSignal = { signal in
       if signal == SIGUSR1 { return writer.reopen() }
-      if signal == SIGHUP { return keeper?.reload(now: reactor.now) ?? () }
+      if signal == SIGHUP {
+        if identity.reread(now: reactor.now, reread) { proxy.apply(identity.settings) }
+        return
+      }
       guard !proxy.isDraining else { return }
       log.record(LaneEvent(.draining))
       proxy.drain { reactor.stop() }
@@ -122,6 +143,7 @@ public enum Service {
     event = LaneEvent(.stopped)
     event.detail = "longest pause of the loop \(reactor.stalls.longest / 1_000) microseconds"
     log.record(event)
+    recorder?.finish(log, timeout: lastFlush)
     log.finish()
     _ = writer.close(timeout: lastFlush)
     return proxy.accounting.unfinished == 0 && inbound?.unfinished ?? 0 == 0 ? 0 : 1

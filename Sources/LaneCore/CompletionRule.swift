@@ -31,16 +31,6 @@ public enum DropAnswer: UInt8, Sendable {
   case reset
 }
 
-/// What the extents of an operation are, for the conflict guard. PROTOCOL.md section 7.
-public enum ConflictKey: UInt8, Sendable {
-  /// It conflicts with nothing.
-  case none
-  /// The header's PartitionID and ExtentID.
-  case header
-  /// Extents named in the body; the partition is the header's.
-  case body
-}
-
 /// Which fields a reply must give back as the request had them.
 public struct EchoFields: OptionSet, Sendable {
   /// The bits.

@@ -12,6 +12,9 @@ public struct Exchange {
   public let extentType: UInt8
   /// The request's RemainingFollowers.
   public let remainingFollowers: UInt8
+  // Here it takes no room: this is copied for each packet, in whole words.
+  /// Empty blocks among the replies.
+  var emptyReplies: UInt8 = 0
   /// The request's CRC.
   public let crc: UInt32
   /// The request's Size, bytes.
@@ -35,10 +38,10 @@ public struct Exchange {
   public var received: UInt64 = 0
   /// Bytes of data and holes due; known from the request, or from the first block.
   public var due: UInt64
+  // 0 for none.
+  private var ticketNumber: UInt64 = 0
   /// Replies whose header was accepted.
   public var replies: UInt32 = 0
-  /// Empty blocks among them.
-  var emptyReplies: UInt8 = 0
   /// The request's last byte was handed to the upstream.
   public var requestComplete = false
   /// One reply at least was accepted to its last byte; kept for unknown operations only.
@@ -85,6 +88,15 @@ public struct Exchange {
 
   /// The request's opcode.
   public var opcode: Opcode { row.pointee.opcode }
+
+  /// What the conflict guard knows it by; nil where it does not.
+  public var ticket: ConflictGuard.Ticket? {
+    get { ticketNumber == 0 ? nil : ConflictGuard.Ticket(number: ticketNumber) }
+    set { ticketNumber = newValue?.number ?? 0 }
+  }
+
+  /// What it does that can conflict.
+  public var conflictRole: ConflictRole { row.pointee.conflictRole }
 
   /// The operation's class.
   public var operationClass: OperationClass { row.pointee.operationClass }

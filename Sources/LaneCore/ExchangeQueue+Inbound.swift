@@ -50,10 +50,4 @@ extension ExchangeQueue {
 
   /// The newest exchange's class; nil where there is none.
   var lastClass: OperationClass? { count > 0 ? slot(count - 1).pointee.operationClass : nil }
-
-  /// The newest request's reader stops at that size of its source's file, bytes (`Exchange.readerStops`).
-  public mutating func lastReaderStops(atFileSize size: UInt64) {
-    guard count > 0 else { return }
-    slot(count - 1).pointee.readerStops(atFileSize: size)
-  }
 }

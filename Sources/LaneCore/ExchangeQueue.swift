@@ -90,6 +90,11 @@ public struct ExchangeQueue: ~Copyable {
     return slot(count - 1).pointee.isDueNothing
   }
 
+  /// The conflict guard knows the newest by that ticket.
+  public mutating func lastIsKnown(by ticket: ConflictGuard.Ticket?) {
+    if count > 0 { slot(count - 1).pointee.ticket = ticket }
+  }
+
   /// All replies of the exchange at that place were accepted.
   public mutating func markComplete(_ index: Int, inError: Bool) {
     guard (0..<count).contains(index), !slot(index).pointee.isComplete else { return }

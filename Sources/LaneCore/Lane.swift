@@ -37,7 +37,7 @@ public struct Lane {
   }
 
   /// The lane's bounds.
-  public let limits: LaneLimits
+  public private(set) var limits: LaneLimits
   private var idle: Deque<Idle> = []
   private var waiters: Deque<WaiterID> = []
   /// Connections in use.
@@ -127,7 +127,10 @@ public struct Lane {
     return nil
   }
 
-  /// Takes out every idle connection, for a shutdown.
+  /// From now on a connection may live that long, nanoseconds.
+  public mutating func setMaxLifetime(_ nanoseconds: UInt64) { limits.maxLifetime = nanoseconds }
+
+  /// Takes out every idle connection, for a shutdown or because connections are to be made in another way from now on.
   public mutating func drainIdle() -> [ConnectionID] {
     defer { idle.removeAll() }
     return idle.map(\.id)

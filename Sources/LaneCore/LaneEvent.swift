@@ -63,8 +63,20 @@ public struct LaneEvent: Equatable, Sendable {
     case surplusDropped = "surplus.dropped"
     /// The body of a NotifyReplicasToRepair could not be read: it was passed on, and where its reader stops is not known.
     case taskUnreadable = "task.unreadable"
+    /// The body of a delete could not be read: it was passed on, and the conflict guard does not know its extents.
+    case deleteUnreadable = "delete.unreadable"
+    /// Two operations on one extent that should not run at the same time do, or did one after the other in the wrong order.
+    case conflictDetected = "conflict.detected"
+    /// An operation goes on that was held until those were over which it must not run beside.
+    case conflictHeld = "conflict.held"
+    /// An operation was held for as long as it may be.
+    case conflictLimit = "conflict.limit"
     /// A connection through a tunnel is over.
     case tunnelEnded = "tunnel.ended"
+    /// The configuration was read again, and what can change without a restart is in force.
+    case configurationLoaded = "configuration.loaded"
+    /// The configuration was read again and cannot be used; the one before stays in force.
+    case configurationRefused = "configuration.refused"
     /// Certificates are loaded and in force.
     case tlsLoaded = "tls.loaded"
     /// New certificates could not be used; the old ones stay in force.
@@ -77,6 +89,10 @@ public struct LaneEvent: Equatable, Sendable {
     case tlsDowngraded = "tls.downgraded"
     /// The log could not take some lines.
     case logLost = "log.lost"
+    /// Evidence can no longer be written.
+    case recorderFailed = "recorder.failed"
+    /// Evidence can be written again.
+    case recorderRecovered = "recorder.recovered"
   }
 
   /// What Lanekeeper did about it.
@@ -125,6 +141,8 @@ public struct LaneEvent: Equatable, Sendable {
     public var opcode: Opcode
     /// Its stamp.
     public var stamp: Int64
+    /// The random process bits of whose stamp that is, where it is another sidecar's; nil for our own.
+    public var process: UInt64?
     /// The caller's own ReqID.
     public var callerReqID: Int64
     /// PartitionID of the request.
@@ -134,15 +152,28 @@ public struct LaneEvent: Equatable, Sendable {
     /// ExtentOffset of the request, bytes.
     public var extentOffset: Int64
 
+    /// An operation of these numbers.
+    public init(
+      _ operationClass: OperationClass, opcode: UInt8, stamp: Int64, callerReqID: Int64, partitionID: UInt64, extentID: UInt64,
+      extentOffset: Int64
+    ) {
+      self.operationClass = operationClass
+      self.opcode = Opcode(opcode)
+      self.stamp = stamp
+      self.callerReqID = callerReqID
+      self.partitionID = partitionID
+      self.extentID = extentID
+      self.extentOffset = extentOffset
+    }
+
+    /// Its name in the cluster, in the process with those random bits unless it is another sidecar's.
+    public func id(in process: UInt64) -> OperationID { OperationID(process: self.process ?? process, stamp: stamp) }
+
     /// The operation of that exchange.
     public init(_ exchange: Exchange) {
-      operationClass = exchange.operationClass
-      opcode = exchange.opcode
-      stamp = exchange.stamp
-      callerReqID = exchange.callerReqID
-      partitionID = exchange.partitionID
-      extentID = exchange.extentID
-      extentOffset = exchange.extentOffset
+      self.init(
+        exchange.operationClass, opcode: exchange.opcode.rawValue, stamp: exchange.stamp, callerReqID: exchange.callerReqID,
+        partitionID: exchange.partitionID, extentID: exchange.extentID, extentOffset: exchange.extentOffset)
     }
   }
 
@@ -158,10 +189,16 @@ public struct LaneEvent: Equatable, Sendable {
   public var peer: Endpoint?
   /// The other end of the caller's connection.
   public var caller: Endpoint?
+  /// The caller behind that sidecar: the one for which it has made the connection.
+  public var origin: Endpoint?
   /// The class, where it is known without an operation.
   public var operationClass: OperationClass?
   /// The operation.
   public var operation: Operation?
+  /// The operation that it conflicts with.
+  public var conflictsWith: Operation?
+  /// The operation to which a stray reply belongs, where that is known and another one.
+  public var owner: Operation?
   /// What would have been right.
   public var expected: FieldValue?
   /// What was found.
@@ -174,6 +211,8 @@ public struct LaneEvent: Equatable, Sendable {
   public var duration: UInt64?
   /// A sentence of our own for the operator: an operating system's error, a listener's address.
   public var detail: String?
+  /// The name of the file with the packets that led to it.
+  public var evidence: String?
   /// The counts, in `accounting`, both directions together.
   public var accounting: Accounting?
   /// Those of inbound alone, in `accounting`.
@@ -189,17 +228,22 @@ public struct LaneEvent: Equatable, Sendable {
   /// The alert's severity; nil where the event is none.
   public var severity: Severity? {
     switch name {
-    case .replyDropped, .replyUnsolicited, .callerDirtyReuse, .listenerFailed, .tlsReloadFailed: .critical
+    case .replyDropped, .replyUnsolicited, .callerDirtyReuse, .listenerFailed, .tlsReloadFailed,
+      .configurationRefused:
+      .critical
     case .gateDisabled: reason == .gateOff ? .warning : .critical
-    case .callerReset: reason == .replyUnread ? .warning : nil
-    case .replyObserved, .peerDown, .callerBlind, .callerSlowStream, .callerProtocol, .taskUnreadable, .listenerExhausted,
-      .connectionRefused, .logLost, .tlsExpiring, .tlsRefused, .tlsDowngraded:
+    case .callerReset: reason == .replyUnread || reason == .backPressure ? .warning : nil
+    case .replyObserved, .peerDown, .callerBlind, .callerSlowStream, .callerProtocol, .taskUnreadable, .deleteUnreadable,
+      .conflictDetected, .conflictLimit, .listenerExhausted, .connectionRefused, .logLost, .recorderFailed, .tlsExpiring, .tlsDowngraded:
       .warning
-    case .operationFailed: reason == .queueFull || reason == .queueTimeout || reason == .backPressure ? .warning : nil
+    // Who hangs up in mid-handshake has changed its mind, as a sidecar does whose caller is gone.
+    case .tlsRefused: reason == .tlsLost ? nil : .warning
+    case .operationFailed: reason == .queueFull || reason == .queueTimeout ? .warning : nil
     case .accounting: [accounting, inboundAccounting].contains { ($0?.unfinished ?? 0) != 0 } ? .critical : nil
     case .tunnelEnded: reason == .connectionLimit ? .warning : nil
     case .started, .draining, .stopped, .listenerOpened, .listenerRecovered, .gateReady, .metricsOpened, .peerUp, .operationFinished,
-      .callerAbandoned, .upstreamRetired, .datanodeClosed, .surplusDropped, .tlsLoaded:
+      .callerAbandoned, .conflictHeld, .upstreamRetired, .datanodeClosed, .surplusDropped, .configurationLoaded, .tlsLoaded,
+      .recorderRecovered:
       nil
     }
   }

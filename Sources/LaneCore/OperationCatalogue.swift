@@ -52,10 +52,10 @@ public final class OperationCatalogue: @unchecked Sendable {
     row(0xB6, .replication, .pipelining, .single, deadline: 0),
     row(0xB7, .replication, .pipelining, .single, deadline: 0),
 
-    row(0x02, .deletion, .pipelining, .single, deadline: 5, key: .body, hold: 2),
-    row(0xD6, .deletion, .pipelining, .single, deadline: 5, key: .body, hold: 2),
-    row(0x75, .deletion, .pipelining, .single, deadline: 120, key: .body, hold: 60),
-    row(0x76, .deletion, .pipelining, .single, deadline: 120, key: .body, hold: 60),
+    row(0x02, .deletion, .pipelining, .single, deadline: 5, role: .delete, hold: 2),
+    row(0xD6, .deletion, .pipelining, .single, deadline: 5, role: .delete, hold: 2),
+    row(0x75, .deletion, .pipelining, .single, deadline: 120, role: .delete, hold: 60),
+    row(0x76, .deletion, .pipelining, .single, deadline: 120, role: .delete, hold: 60),
     row(0x57, .deletion, .pipelining, .single, deadline: 120),
     row(0x58, .deletion, .pipelining, .single, deadline: 120),
 
@@ -64,32 +64,36 @@ public final class OperationCatalogue: @unchecked Sendable {
     row(0x06, .read, .lockStep, .byteCount, deadline: 0, size: block, crc: true),
     row(0x59, .read, .lockStep, .byteCount, deadline: 5, size: block, crc: true),
 
-    row(0x07, .repairControl, .lockStep, .single, deadline: 60, size: text, hold: 20),
+    row(0x07, .repairControl, .lockStep, .single, deadline: 60, size: text, role: .repairRound, hold: 20),
     // 08 checks nothing: an error reply would count as success. It has no deadline, and holding it stalls a scheduler.
-    row(0x08, .repairControl, .lockStep, .single, deadline: 0, drop: .reset, key: .body),
+    row(0x08, .repairControl, .lockStep, .single, deadline: 0, drop: .reset, role: .repairTask),
     row(0x0A, .repairControl, .lockStep, .single, deadline: 60, drop: .reset, hold: 5),
     row(0x10, .repairControl, .lockStep, .single, deadline: 60, size: 8...8, hold: 5),
     row(0x11, .repairControl, .lockStep, .single, deadline: 60, size: 8...16, hold: 10),
     row(0x16, .repairControl, .lockStep, .single, deadline: 60, size: 16...16, hold: 10),
 
-    row(0x09, .repairStream, .lockStep, .byteCount, deadline: 60, size: block, crc: true, singleUse: true, key: .header, hold: 20),
-    row(0x15, .repairStream, .lockStep, .holeCount, deadline: 60, size: text, crc: true, singleUse: true, key: .header, hold: 20),
+    row(
+      0x09, .repairStream, .lockStep, .byteCount, deadline: 60, size: block, crc: true, singleUse: true, role: .repairRead,
+      hold: 20),
+    // A hole that a tiny delete punches while 15 reads comes as zeros: at the source it conflicts with nothing.
+    row(
+      0x15, .repairStream, .lockStep, .holeCount, deadline: 60, size: text, crc: true, singleUse: true, role: .repair,
+      hold: 20),
     row(
       0x17, .repairStream, .lockStep, .holeCount, deadline: 60, reply: 0x18, size: text, crc: true, singleUse: true, oneMore: true,
-      key: .header,
-      hold: 20),
+      role: .repairRead, hold: 20),
     row(0x14, .repairStream, .lockStep, .openEnded, deadline: 5, reply: 0xF0, size: block, crc: true, singleUse: true, hold: 2),
 
     // 60, 66, 67 and 68 answer with the PartitionID of their JSON. Tasks that are queued have 5 s, the others 30 s.
     row(0x60, .admin, .lockStep, .single, deadline: 30, size: text, echo: jsonPartition),
-    row(0x61, .admin, .lockStep, .single, deadline: 30, size: text),
+    row(0x61, .admin, .lockStep, .single, deadline: 30, size: text, role: .removal),
     row(0x62, .admin, .lockStep, .single, deadline: 5, size: text),
     row(0x63, .admin, .lockStep, .single, deadline: 5, size: text),
     row(0x66, .admin, .lockStep, .single, deadline: 0, size: text, drop: .reset, echo: jsonPartition),
     row(0x67, .admin, .lockStep, .single, deadline: 0, size: text, drop: .reset, echo: jsonPartition),
     row(0x68, .admin, .lockStep, .single, deadline: 0, size: text, drop: .reset, echo: jsonPartition),
     row(0x69, .admin, .lockStep, .single, deadline: 30, size: text),
-    row(0x6B, .admin, .lockStep, .single, deadline: 30, size: text),
+    row(0x6B, .admin, .lockStep, .single, deadline: 30, size: text, role: .removal),
     row(0x6C, .admin, .lockStep, .single, deadline: 30, size: text),
     row(0x6D, .admin, .lockStep, .single, deadline: 30, size: text),
     row(0x6E, .admin, .lockStep, .single, deadline: 30, size: text),
@@ -109,12 +113,13 @@ public final class OperationCatalogue: @unchecked Sendable {
   private static func row(
     _ opcode: UInt8, _ operationClass: OperationClass, _ caller: CallerKind, _ completion: CompletionRule, deadline: UInt16,
     reply: UInt8? = nil, size: ClosedRange<UInt32> = nothing, crc: Bool = false, drop: DropAnswer = .errorReply, singleUse: Bool = false,
-    oneMore: Bool = false, key: ConflictKey = .none, hold: UInt16 = 0, echo: EchoFields = .all
+    oneMore: Bool = false, role: ConflictRole = .none, hold: UInt16 = 0, echo: EchoFields = .all
   ) -> OperationRule {
     let other: UInt8 = opcode == 0xB3 || opcode == 0xB4 ? opcode : reply ?? opcode
     return OperationRule(
       opcode: Opcode(opcode), operationClass: operationClass, caller: caller, completion: completion, echo: echo,
       replyOpcode: Opcode(reply ?? opcode), otherReplyOpcode: Opcode(other), replySize: size, blockCRC: crc, onDrop: drop,
-      callerDeadlineSeconds: deadline, singleUse: singleUse, sendsOneMore: oneMore, conflictKey: key, longestHoldSeconds: hold)
+      callerDeadlineSeconds: deadline, singleUse: singleUse, sendsOneMore: oneMore, conflictRole: role,
+      longestHoldSeconds: hold)
   }
 }

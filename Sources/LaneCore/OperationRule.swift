@@ -29,8 +29,8 @@ public struct OperationRule: Sendable {
   /// Whether the peer sends one reply more than any requester reads: 17's final one, and its error a second time
   /// (PROTOCOL.md section 2). It is swallowed with the connection.
   public var sendsOneMore: Bool
-  /// For the conflict guard.
-  public var conflictKey: ConflictKey
+  /// What it does that can conflict, at the datanode that it is sent to.
+  public var conflictRole: ConflictRole
   /// The longest that the conflict guard may hold it, seconds. PROTOCOL.md section 7.
   public var longestHoldSeconds: UInt16
 

@@ -83,6 +83,8 @@ public enum Reason: String, Sendable, CaseIterable {
   case idleTimeout = "idle-timeout"
   /// As old as configured.
   case maxLifetime = "max-lifetime"
+  /// Opened before the configuration of TLS changed.
+  case reconfigured
   /// The peer closed it while it was idle.
   case peerClosed = "peer-closed"
   // The caller.
@@ -100,6 +102,21 @@ public enum Reason: String, Sendable, CaseIterable {
   case replyUnread = "reply-unread"
   /// The body of a NotifyReplicasToRepair is not the task that a leader writes.
   case taskUnreadable = "task-unreadable"
+  /// The body of a delete does not name extents as CubeFS writes them.
+  case deleteUnreadable = "delete-unreadable"
+  // The conflict guard: operations on one extent at one datanode.
+  /// A delete, and a repair that writes the extent there.
+  case deleteDuringRepair = "delete-during-repair"
+  /// A delete, and a read of the extent for a repair elsewhere.
+  case deleteDuringRepairRead = "delete-during-repair-read"
+  /// A delete, and a NotifyReplicasToRepair that names the extent and is not answered yet.
+  case deleteDuringRepairTask = "delete-during-repair-task"
+  /// A delete, and a leader that has asked what there is and has not said yet what is to be repaired.
+  case deleteDuringRepairRound = "delete-during-repair-round"
+  /// A NotifyReplicasToRepair that creates an extent which is being deleted, or was a moment ago.
+  case ghostExtent = "ghost-extent"
+  /// The partition is taken away, or its repair stopped, while operations run on it.
+  case partitionRemoval = "partition-removal"
   // The delivery gate cannot watch a caller.
   /// The self-test at start failed: the kernel, a seccomp filter or a security module does not allow socket diagnostics.
   case gateUnsupported = "gate-unsupported"
@@ -117,8 +134,6 @@ public enum Reason: String, Sendable, CaseIterable {
   case callerSockmap = "caller-sockmap"
   /// Looking the caller's socket up keeps failing.
   case callerQueryFailed = "caller-query-failed"
-  /// Another operation on the same connection failed, and took this one with it.
-  case connectionFailed = "connection-failed"
   // TLS. The first ones are about the other end's certificate.
   /// It showed none.
   case tlsNoCertificate = "tls-no-certificate"
@@ -158,6 +173,8 @@ public enum Reason: String, Sendable, CaseIterable {
   case firstByteUnknown = "first-byte-unknown"
   /// Too many handshakes are in flight.
   case handshakeLimit = "handshake-limit"
+  /// A sidecar's connection does not begin with a proper PROXY header.
+  case proxyHeader = "proxy-header"
   // Lanekeeper itself.
   /// The process is stopping.
   case shutdown = "shutdown"

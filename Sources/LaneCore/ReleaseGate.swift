@@ -10,6 +10,8 @@ public struct ReleaseFacts: Equatable, Sendable {
   public var socket = SocketState.quiet
   /// It carried an error reply: the server swallows one more packet, then closes (PROTOCOL.md section 2).
   public var carriedError = false
+  /// Connections to this peer are made in another way by now: TLS was switched on or off, or others may be spoken to.
+  public var outdated = false
   /// The class's connections serve one operation.
   public var singleUse = false
   /// Since it was opened, nanoseconds.
@@ -48,6 +50,7 @@ public enum ReleaseGate {
     case .failed: return .upstreamReset
     }
     if facts.singleUse { return .singleUse }
+    if facts.outdated { return .reconfigured }
     if facts.age >= limits.maxLifetime { return .maxLifetime }
     if facts.idle >= limits.idleTimeout { return .idleTimeout }
     return nil

@@ -43,6 +43,9 @@ public struct OperationID: Equatable, Hashable, Sendable {
   /// The lower 64 bits.
   public let low: UInt64
 
+  /// The 59 bits that are used of a process's 64.
+  static let processMask: UInt64 = 0xFFFF_FFFF_FFFF_07FF
+
   /// The id of the operation with that stamp in the process with those random bits (59 of them are used).
   public init(process: UInt64, stamp: Int64) {
     let bits = UInt64(bitPattern: stamp) & 0x7FFF_FFFF_FFFF_FFFF

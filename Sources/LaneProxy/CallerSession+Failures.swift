@@ -56,7 +56,9 @@ extension CallerSession {
       }
     }
     // The rest of a request that is still arriving belongs to an operation that has had its answer.
-    if incomplete { discarding = true }
+    if incomplete {
+      if heldTail > 0 { dropsTail = true } else { discarding = true }
+    }
     if held != nil {
       resume()
     } else if !inputEnded {
@@ -92,10 +94,11 @@ extension CallerSession {
     if !isGated { finished(exchange, .errorReply) }
     lastProgress = reactor.now
     let outcome = withUnsafeTemporaryAllocation(byteCount: ErrorReply.longest, alignment: 8) { buffer in
-      let count = ErrorReply.write(exchange, release: proxy.settings.release, to: buffer)
+      let count = ErrorReply(reason).write(exchange, release: proxy.settings.release, to: buffer)
       let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
+      noteError(bytes, exchange, reason)
       if isGated {
-        withholdError(bytes, exchange)
+        withholdError(bytes, exchange, reason)
         return SendOutcome.sent
       }
       let outcome = transmit(bytes, as: exchange.operationClass.handing)
@@ -153,6 +156,7 @@ extension CallerSession {
   /// A lock-step caller asks for something else with replies of its last operation handed over and more due: what lies in its
   /// own receive queue would be read as the answer. `head` is nil where the newer request's head is not all here.
   func dirtyReuse(_ head: Framer.Head?) {
+    if let head { noteRefused(head, .callerDirtyReuse) }
     var event = LaneEvent(.callerDirtyReuse, reason: .callerDirtyReuse, action: .reset)
     event.operation = (exchanges.first ?? withheld.failed).map { LaneEvent.Operation($0) }
     event.expected = .text("the rest of the replies read first")
@@ -164,6 +168,8 @@ extension CallerSession {
       // The newer request ends here, too.
       let operationClass = proxy.catalogue[head.header.opcode].operationClass
       if !heldBegun { proxy.accounting.begin(operationClass) }
+      if let ticket = heldTicket { leaveGuard(ticket) }
+      heldTicket = nil
       heldBegun = false
       proxy.accounting.end(operationClass, .reset)
     }
@@ -207,6 +213,7 @@ extension CallerSession {
   }
 
   private func endWaiting(_ outcome: Outcome) {
+    if let ticket = heldTicket ?? conflictWait?.ticket { leaveGuard(ticket) }
     if heldBegun, let pieces = held.take() {
       // The head that waits was framed once; it is whole.
       let opcode = HeaderView(at: pieces.bytes.baseAddress!).opcode
@@ -216,7 +223,7 @@ extension CallerSession {
     switch waiting {
     case .lane(let operationClass): peer.abandonWait(self, operationClass)
     case .dial(let upstream): peer.dialEnded(upstream, failure: nil)
-    case .nothing, .answers: break
+    case .nothing, .answers, .conflict: break
     }
     waiting = .nothing
   }

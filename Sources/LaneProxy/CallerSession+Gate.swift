@@ -86,11 +86,12 @@ extension CallerSession {
   }
 
   /// Our own error reply to a repair stream's request is gated like any other.
-  func withholdError(_ bytes: UnsafeRawBufferPointer, _ exchange: Exchange) {
+  func withholdError(_ bytes: UnsafeRawBufferPointer, _ exchange: Exchange, _ reason: Reason) {
     withheld.clear()
     withheld.tail.append(contentsOf: bytes)
     withheld.front =
-      bytes.count - DeliveryGate.tailLength(packetLength: bytes.count, argLength: 0, size: UInt32(ErrorReply.text.utf8.count))
+      bytes.count
+      - DeliveryGate.tailLength(packetLength: bytes.count, argLength: 0, size: UInt32(ErrorReply(reason).text.utf8CodeUnitCount))
     withheld.failed = exchange
     pinCaller()
     withhold()

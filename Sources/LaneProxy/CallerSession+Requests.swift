@@ -4,11 +4,19 @@ internal import LinuxIO
 
 extension CallerSession {
   /// Frames requests and sends them on, as far as they may go now; the rest is held.
-  func process(_ bytes: UnsafeMutableRawBufferPointer) {
+  /// - Parameter tail: so many bytes at the front are the end of a request that was framed, and may go out now.
+  func process(_ bytes: UnsafeMutableRawBufferPointer, tail: Int = 0) {
     var rest = bytes
     inputLimit = bytes.baseAddress.map { $0 + bytes.count }
     // Bytes from here to where the framer stands belong to requests that may go out, and did not yet.
     var run = discarding ? nil : rest.baseAddress
+    // Where the request begins that is being framed; nil where that was in an earlier read.
+    var start: UnsafeMutableRawPointer?
+    if tail > 0, let base = bytes.baseAddress {
+      rest = UnsafeMutableRawBufferPointer(start: base + tail, count: bytes.count - tail)
+      if dropsTail { run = rest.baseAddress } else if !requestIsWhole(&run, rest.baseAddress) { return }
+      dropsTail = false
+    }
     while true {
       switch framer.next(&rest) {
       case .needMore:
@@ -16,9 +24,10 @@ extension CallerSession {
         carried.keep(rest)
         return
       case .head(let head):
+        start = head.start
         switch admit(head, &run) {
         case .go:
-          if head.bodyLength == 0, !requestEnds(&run, rest.baseAddress) { return }
+          if head.bodyLength == 0, !requestEnds(&run, rest, from: start) { return }
         case .hold:
           framer.rewind()
           return hold(head, rest)
@@ -29,12 +38,13 @@ extension CallerSession {
         case .ended:
           return
         }
-      case .body(_, _, let last):
+      case .body(let piece, let part, let last):
+        if part == .payload { scan?.take(UnsafeRawBufferPointer(piece)) }
         guard last else { continue }
         if discarding {
           discarding = false
           run = rest.baseAddress
-        } else if !requestEnds(&run, rest.baseAddress) {
+        } else if !requestEnds(&run, rest, from: start) {
           return
         }
       case .refused(let refusal):
@@ -76,6 +86,7 @@ extension CallerSession {
     while true {
       switch decision {
       case .forward:
+        if rule.conflictRole.isRepair, let verdict = passGuard(head, rule) { return verdict }
         begin(head)
         return .go
       case .lease:
@@ -118,6 +129,37 @@ extension CallerSession {
     return facts
   }
 
+  /// A repair that would run beside a delete of its extent waits. Nil where the request may go on.
+  private func passGuard(_ head: Framer.Head, _ rule: OperationRule) -> Verdict? {
+    guard proxy.conflicts != nil, heldTicket == nil else { return nil }
+    if let reason = heldFailure {
+      heldFailure = nil
+      return refuse(head, reason, nil)
+    }
+    let exchange = heldExchange(head)
+    heldStamp = exchange.stamp
+    let (ticket, isHeld) = arriveWithHead(exchange)
+    guard isHeld else {
+      heldTicket = ticket
+      return nil
+    }
+    waiting = .conflict
+    heldSince = heldSince ?? reactor.now
+    beginWaiting(rule)
+    return .hold
+  }
+
+  /// The operation of the request at the front, with the stamp and the ticket that it has already.
+  @inline(__always)
+  private func heldExchange(_ head: Framer.Head) -> Exchange {
+    var exchange = Exchange(head, stamp: heldStamp ?? proxy.stamps.next(), catalogue: proxy.catalogue, now: heldSince ?? reactor.now)
+    guard heldStamp != nil else { return exchange }
+    exchange.ticket = heldTicket ?? conflictWait?.ticket
+    heldTicket = nil
+    heldStamp = nil
+    return exchange
+  }
+
   /// Asks for a connection of the request's class. The request is held where none is at hand.
   private func lease(_ rule: OperationRule, _ head: Framer.Head) -> Verdict {
     if heldBegun, rule.caller == .lockStep, hasNewerRequest(after: head) {
@@ -127,6 +169,7 @@ extension CallerSession {
       heldFailure = nil
       return refuse(head, reason, nil)
     }
+    if rule.conflictRole.isRepair, let verdict = passGuard(head, rule) { return verdict }
     if let upstream = granted, upstream.operationClass == rule.operationClass {
       granted = nil
       attach(upstream)
@@ -163,7 +206,7 @@ extension CallerSession {
 
   /// The request that waited is nobody's any more.
   private func forgetHeld(_ head: Framer.Head) -> Verdict {
-    let exchange = Exchange(head, stamp: proxy.stamps.next(), catalogue: proxy.catalogue, now: heldSince ?? reactor.now)
+    let exchange = heldExchange(head)
     finished(exchange, exchange.isDueNothing ? .noneDue : .abandoned)
     if !exchange.isDueNothing {
       var event = LaneEvent(.callerAbandoned, reason: .inFlight, action: .cancelled)
@@ -186,7 +229,7 @@ extension CallerSession {
 
   /// The request cannot be served: its caller is told at once, and its body is read away.
   private func refuse(_ head: Framer.Head, _ reason: Reason, _ failure: SystemFailure?) -> Verdict {
-    let exchange = Exchange(head, stamp: proxy.stamps.next(), catalogue: proxy.catalogue, now: heldSince ?? reactor.now)
+    let exchange = heldExchange(head)
     if !heldBegun { proxy.accounting.begin(exchange.operationClass) }
     heldBegun = false
     heldSince = nil
@@ -207,27 +250,61 @@ extension CallerSession {
 
   /// The request goes out under a stamp of its own.
   private func begin(_ head: Framer.Head) {
-    let stamp = proxy.stamps.next()
     if !heldBegun { proxy.accounting.begin(proxy.catalogue[head.header.opcode].operationClass) }
-    let arrived = heldSince ?? reactor.now
+    var exchange = heldExchange(head)
     heldBegun = false
     heldSince = nil
-    if exchanges.isEmpty { lastProgress = arrived }
-    exchanges.append(Exchange(head, stamp: stamp, catalogue: proxy.catalogue, now: arrived))
-    head.header.restamp(stamp)
-    if exchanges.count == 1 { updateTimer() }
-    if exchanges.last?.operationClass == .repairStream {
-      if let last = exchanges.last, last.rule.completion == .openEnded,
-        let size = proxy.tinyDeleteSizes.size(partition: last.partitionID, leader: peer.endpoint)
-      {
-        exchanges.lastReaderStops(atFileSize: size)
-      }
-      pinCaller()
+    if exchanges.isEmpty { lastProgress = exchange.startedAt }
+    if exchange.conflictRole != .none, let desk = proxy.conflicts { (exchange.ticket, scan) = begin(exchange, head, desk) }
+    restamp(head, exchange.stamp)
+    let isStream = exchange.operationClass == .repairStream
+    if isStream, exchange.rule.completion == .openEnded,
+      let size = proxy.tinyDeleteSizes.size(partition: exchange.partitionID, leader: peer.endpoint)
+    {
+      exchange.readerStops(atFileSize: size)
     }
+    exchanges.append(exchange)
+    if exchanges.count == 1 { updateTimer() }
+    if isStream { pinCaller() }
   }
 
   /// The request's last byte is in. False where the session has ended or must not go on.
-  private func requestEnds(_ run: inout UnsafeMutableRawPointer?, _ end: UnsafeMutableRawPointer?) -> Bool {
+  /// - Parameter start: where it begins, in what is being processed.
+  @inline(__always)
+  private func requestEnds(
+    _ run: inout UnsafeMutableRawPointer?, _ rest: UnsafeMutableRawBufferPointer, from start: UnsafeMutableRawPointer?
+  ) -> Bool {
+    if scan != nil, bodyIsHeld() {
+      holdTail(&run, rest, from: start)
+      return false
+    }
+    return requestIsWhole(&run, rest.baseAddress)
+  }
+
+  /// Keeps the end of a request that must wait, and what came behind it. What came before goes out.
+  private func holdTail(
+    _ run: inout UnsafeMutableRawPointer?, _ rest: UnsafeMutableRawBufferPointer, from start: UnsafeMutableRawPointer?
+  ) {
+    if let start, !forward(&run, start) { return }
+    guard let tail = run, let end = rest.baseAddress else { return }
+    pauseReading()
+    heldTail = end - tail
+    held = HeldBytes(copying: UnsafeMutableRawBufferPointer(start: tail, count: heldTail + rest.count))
+    waiting = .conflict
+    updateTimer()
+  }
+
+  /// All extents of the request are known before its last byte goes out. True where it must wait.
+  private func bodyIsHeld() -> Bool {
+    guard let body = scan, let exchange = exchanges.last else { return false }
+    scan = nil
+    guard let (ticket, isHeld) = arrive(exchange, body) else { return false }
+    exchanges.lastIsKnown(by: ticket)
+    return isHeld
+  }
+
+  /// The request's last byte may go out. False where the session has ended.
+  private func requestIsWhole(_ run: inout UnsafeMutableRawPointer?, _ end: UnsafeMutableRawPointer?) -> Bool {
     guard exchanges.lastRequestIsComplete() else { return true }
     guard forward(&run, end) else { return false }
     guard let exchange = exchanges.removeLast() else { return true }
@@ -276,7 +353,9 @@ extension CallerSession {
       }
     }
     heldSince = exchanges.first?.startedAt
-    exchanges.removeAll()
+    // They arrive anew.
+    exchanges.takeAll { if let ticket = $0.ticket { leaveGuard(ticket) } }
+    scan = nil
     upstream = nil
     peer.giveBack(dead, inFlight: 0, reason: .upstreamReset)
     framer.rewind()
@@ -298,7 +377,10 @@ extension CallerSession {
   func resume() {
     waiting = .nothing
     guard isOpen, let pieces = held.take() else { return }
-    process(pieces.bytes)
+    let tail = heldTail
+    heldTail = 0
+    refusal = nil
+    process(pieces.bytes, tail: tail)
     guard isOpen, held == nil else { return }
     if upstream.map({ $0.pendingBytes == 0 }) ?? true { resumeReading() }
     updateTimer()
@@ -308,6 +390,7 @@ extension CallerSession {
   /// The upstream's replies of one read were handled: a request that waited for them may go on.
   func repliesHandled() {
     guard isOpen else { return }
+    if heldTail > 0, refuses() { return }
     if case .answers = waiting, unanswered == 0 || upstream == nil { resume() }
     updateTimer()
     closeIfIdle()

@@ -23,6 +23,10 @@ extension CallerSession {
     case .dial(let upstream): limit = (upstream.openedAt &+ proxy.settings.dialTimeout, .dialTimeout)
     case .lane(let operationClass): limit = (since &+ peer.limits(operationClass).queueTimeout, .queueTimeout)
     case .answers: limit = (.max, .deadline)
+    case .conflict:
+      // Told already; what it waits for now has deadlines of its own.
+      guard let wait = conflictWait, refusal == nil else { return nil }
+      return (wait.due, wait.sighting.conflict.reason)
     case .nothing: return nil
     }
     guard let allowance = heldAllowance, since &+ allowance < limit.time else { return limit }
@@ -37,8 +41,10 @@ extension CallerSession {
     guard isOpen, let timer else { return }
     var next = Nanoseconds.max
     if let answerDue { next = min(next, answerDue) }
-    if let leaseDue { next = min(next, leaseDue.time) }
-    if held != nil { next = min(next, reactor.now &+ Self.closeCheckInterval) }
+    if held != nil {
+      if let leaseDue { next = min(next, leaseDue.time) }
+      next = min(next, reactor.now &+ Self.closeCheckInterval)
+    }
     if let look = slowReader.nextLook(proxy.settings.backPressure) { next = min(next, look) }
     if inputEnded { next = min(next, lastProgress &+ proxy.settings.halfClose) }
     if let unknownDue { next = min(next, unknownDue) }
@@ -68,7 +74,7 @@ extension CallerSession {
       failAll(.deadline)
     } else if let leaseDue, now >= leaseDue.time {
       giveUpLease(leaseDue.reason)
-    } else if held != nil, let heldSince, now >= heldSince &+ proxy.settings.halfClose, peerHasShut {
+    } else if held != nil, let heldSince = heldSince ?? conflictWait?.since, now >= heldSince &+ proxy.settings.halfClose, peerHasShut {
       callerLost(.callerClosed)
     } else if let unknownDue, now >= unknownDue {
       if upstream?.partlyDelivered ?? false { fail(.queueTimeout) } else { release(because: .singleUse) }
@@ -86,6 +92,7 @@ extension CallerSession {
     case .lane(let operationClass): peer.abandonWait(self, operationClass)
     // An error reply now would overtake the answers that it waits behind.
     case .answers: return fail(reason)
+    case .conflict: return waitsTooLong(reason)
     case .nothing: return
     }
     failHeld(reason)

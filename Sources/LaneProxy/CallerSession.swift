@@ -7,7 +7,7 @@ internal import NetEndpoint
 ///
 /// A session holds at most one upstream. What it cannot send on it waits, unread where possible: the copy that is held is at
 /// most one read.
-final class CallerSession: Connection, ReplySink {
+final class CallerSession: Connection, GuardedSession {
   /// What the session waits for before it takes the next request.
   enum Waiting {
     case nothing
@@ -17,6 +17,8 @@ final class CallerSession: Connection, ReplySink {
     case lane(OperationClass)
     /// A dial.
     case dial(Upstream)
+    /// Others on its extents to be over.
+    case conflict
   }
 
   let proxy: Proxy
@@ -39,6 +41,20 @@ final class CallerSession: Connection, ReplySink {
   var discarding = false
   /// An operation was begun for the request at the front of `held`, and has not ended.
   var heldBegun = false
+  /// What the conflict guard knows the request at the front of `held` by, once it may go on.
+  var heldTicket: ConflictGuard.Ticket?
+  /// The stamp of the request at the front of `held`, where it has one already.
+  var heldStamp: Int64?
+  /// So many bytes of `held`, at its front, are the end of a request whose start was sent, or is in them, too, and which was framed.
+  var heldTail = 0
+  /// The request whose end that is has failed meanwhile.
+  var dropsTail = false
+  /// What waits for others on its extents.
+  var conflictWait: ConflictWait?
+  /// It has waited too long: its caller is told when all before it is answered.
+  var refusal: Reason?
+  /// Reads the body of the request that is passing through.
+  var scan: BodyScan?
 
   /// Operations on `upstream`.
   var exchanges = ExchangeQueue()
@@ -56,6 +72,8 @@ final class CallerSession: Connection, ReplySink {
   var gate: DeliveryGate
   /// The connection as the caller's own socket has it.
   let tuple: SocketTuple
+  /// The last packets of this connection, for evidence.
+  var ring: PacketRing
   /// The reply whose tail the gate keeps back.
   var withheld = WithheldReply()
   /// A tail that was set free and waits, within one turn, for the next reply to take it along.
@@ -91,6 +109,7 @@ final class CallerSession: Connection, ReplySink {
     lastProgress = proxy.reactor.now
     gate = DeliveryGate(limits: proxy.settings.gate)
     tuple = accepted.callerTuple
+    ring = PacketRing(payload: proxy.evidence?.payload)
     if proxy.watch == nil { _ = gate.unsupported() }
     try super.init(reactor: proxy.reactor, accepted: accepted, options: proxy.settings.downstream)
     pendingLimit = proxy.settings.pendingOutput + Reactor.readBufferSize + Reactor.readHeadroom
@@ -197,6 +216,7 @@ final class CallerSession: Connection, ReplySink {
   }
 
   func finished(_ exchange: Exchange, _ outcome: Outcome) {
+    if let ticket = exchange.ticket { leaveGuard(ticket, isAnswered: outcome == .delivered) }
     proxy.accounting.end(exchange.operationClass, outcome)
     tell(exchange, outcome)
   }
@@ -205,6 +225,7 @@ final class CallerSession: Connection, ReplySink {
     event.peer = peer.endpoint
     event.caller = remote
     event.connection = UInt64(number)
+    addEvidence(to: &event)
     proxy.sink.record(event)
   }
 

@@ -267,6 +267,14 @@ final class Peer {
     }
   }
 
+  /// Connections are made in another way from now on.
+  func reconfigure() {
+    for (index, operationClass) in OperationClass.allCases.enumerated() {
+      lanes[index].setMaxLifetime((proxy.settings.lanes[operationClass] ?? LaneLimits()).maxLifetime)
+    }
+    retireIdle(.reconfigured)
+  }
+
   func retireIdle(_ reason: Reason) {
     for index in lanes.indices {
       for id in lanes[index].drainIdle() {

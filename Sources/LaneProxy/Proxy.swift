@@ -14,8 +14,12 @@ public final class Proxy {
   }
 
   let reactor: Reactor
-  let settings: ProxySettings
+  private(set) var settings: ProxySettings
   let sink: any EventSink
+  /// Where the packets that led to an event go; nil where nobody keeps them.
+  let evidence: (any EvidenceKeeper)?
+  /// When the last packet was recorded; the reactor's clock, nanoseconds.
+  private var lastPacketTime: UInt64 = 0
   let catalogue = OperationCatalogue.standard
   let wantsDetail: Bool
   private let observed: [Bool]
@@ -31,7 +35,9 @@ public final class Proxy {
   public internal(set) var gateStatistics = GateStatistics()
   let readAheadPool = ReadAheadPool()
   /// TLS towards peers; nil where it is not configured.
-  let outboundSecurity: OutboundSecurity?
+  private(set) var outboundSecurity: OutboundSecurity?
+  /// Goes up when connections to peers are made in another way than before.
+  private(set) var securityGeneration: UInt64 = 0
   /// How many connections spoke TLS, and how many did not.
   public internal(set) var tlsStatistics = TLSStatistics()
   private(set) var listeners: [Listener] = []
@@ -43,6 +49,8 @@ public final class Proxy {
   private(set) var tunnels: [Tunnel] = []
   /// Where the local datanode's readers of tiny-delete records stop, as inbound tasks said.
   var tinyDeleteSizes = TinyDeleteSizes()
+  /// Serialises what conflicts on one extent; nil where nothing is to be done about it.
+  private(set) var conflicts: ConflictDesk?
   private var sweep: ReactorTimer?
   /// `drain` was called.
   public private(set) var isDraining = false
@@ -53,16 +61,22 @@ public final class Proxy {
   ///   - reactor: whose thread this is.
   ///   - random: 64 random bits a call, for stamps.
   ///   - sink: where events go.
-  public init(reactor: Reactor, settings: ProxySettings, sink: any EventSink, random: @escaping @Sendable () -> UInt64) {
+  ///   - evidence: keeps the packets that led to an event; nil where nobody does, and then no connection remembers any.
+  public init(
+    reactor: Reactor, settings: ProxySettings, sink: any EventSink, evidence: (any EvidenceKeeper)? = nil,
+    random: @escaping @Sendable () -> UInt64
+  ) {
     self.reactor = reactor
     self.settings = settings
     self.sink = sink
+    self.evidence = evidence
     wantsDetail = sink.wantsDetail
     judgesNothing = settings.sabotage == .judge
     keepsStamps = settings.sabotage == .restore
     observed = OperationClass.allCases.map { settings.judge[$0] == .observe }
     stamps = StampGenerator(random: random)
     outboundSecurity = settings.tls.map { OutboundSecurity($0) }
+    if settings.conflicts != .off { conflicts = ConflictDesk(reactor, settings.conflicts) }
     sweep = ReactorTimer(reactor) { [unowned self] in self.sweepLanes() }
     sweep?.arm(at: reactor.now + Self.sweepInterval)
   }
@@ -84,6 +98,23 @@ public final class Proxy {
       }
     }
     sink.record(event)
+  }
+
+  /// TLS as these settings have it from now on, for every connection that is made or accepted, and how long connections to peers
+  /// live. Idle connections to peers are closed, those in use when they are given back; accepted ones stay as they are. All else in
+  /// the settings is left as it was. A tunnel with TLS must have been opened with TLS.
+  public func apply(_ fresh: ProxySettings) {
+    settings.tls = fresh.tls
+    settings.lanes = fresh.lanes
+    if let tls = fresh.tls, let outboundSecurity {
+      outboundSecurity.apply(tls)
+    } else {
+      outboundSecurity = fresh.tls.map { OutboundSecurity($0) }
+    }
+    inbound?.applySettings()
+    if let tls = fresh.tls { for tunnel in tunnels { tunnel.apply(tls) } }
+    securityGeneration &+= 1
+    for peer in peers.values { peer.reconfigure() }
   }
 
   private static let sweepInterval: Nanoseconds = 1_000_000_000
@@ -162,18 +193,27 @@ public final class Proxy {
     }
   }
 
+  /// The time of a packet that is recorded, nanoseconds: the reactor's clock, and later than that of any before, since the clock stands
+  /// still while the reactor handles what it found.
+  func packetTime() -> UInt64 {
+    lastPacketTime = max(lastPacketTime &+ 1, reactor.now)
+    return lastPacketTime
+  }
+
   func newSessionNumber() -> Int {
     defer { nextSession += 1 }
     return nextSession
   }
 
   func refuse(
-    _ socket: AcceptedSocket, _ reason: Reason, _ peer: Endpoint?, detail: String?, _ direction: LaneEvent.Direction = .outbound
+    _ socket: AcceptedSocket, _ reason: Reason, _ peer: Endpoint?, detail: String?, _ direction: LaneEvent.Direction = .outbound,
+    origin: Endpoint? = nil
   ) {
     socket.reset()
     var event = LaneEvent(.connectionRefused, reason: reason, action: .refused)
     event.direction = direction
     event.caller = socket.remote
+    event.origin = origin
     event.peer = peer
     event.detail = detail
     sink.record(event)
@@ -220,6 +260,7 @@ public final class Proxy {
       peer.sweep(now: reactor.now)
       if peer.mayBeForgotten(now: reactor.now) && !sessions.values.contains(where: { $0.peer === peer }) { peers[endpoint] = nil }
     }
+    conflicts?.sweep()
     sweep?.arm(at: reactor.now + Self.sweepInterval)
   }
 
@@ -251,6 +292,7 @@ public final class Proxy {
     for tunnel in tunnels { tunnel.close() }
     drainDeadline?.disarm()
     sweep?.disarm()
+    conflicts?.close()
     watch?.close()
     for peer in peers.values { peer.retireIdle(.shutdown) }
     // A peer and its proxy hold each other.

@@ -48,12 +48,19 @@ public struct ProxySettings: Sendable {
   public var backPressure: Nanoseconds = 2_000_000_000
   /// Times of the delivery gate.
   public var gate = GateLimits()
+  /// What is done about operations that conflict on one extent.
+  public var conflicts = ConflictGuard.Mode.off
+  /// What becomes of one that was held for as long as it may be.
+  public var atConflictLimit = ConflictGuard.AtLimit.forward
   /// How long a stopping proxy lets operations finish.
   public var shutdownTimeout: Nanoseconds = 20_000_000_000
   /// Options of the callers' connections.
   public var downstream = SocketOptions()
   /// Options of the connections to peers.
   public var upstream = SocketOptions()
+  /// The random bits that make operation ids of this process unique in the cluster, as the sink prints them; nil where no peer is
+  /// to be told.
+  public var process: UInt64?
   /// TLS on the hop; nil for none.
   public var tls: TLSSettings?
   /// The lab's defect.

@@ -62,6 +62,16 @@ public struct ProxyStatus: Sendable {
     public var firstExpiry: Int64
   }
 
+  /// The conflict guard.
+  public struct Conflicts: Sendable {
+    /// Operations that it knows of, repair rounds included.
+    public var operations = 0
+    /// Who waits for whom.
+    public var holds: [ConflictGuard.Hold] = []
+    /// How long operations were held.
+    public var waits = WaitHistogram()
+  }
+
   /// `Proxy.drain` was called.
   public var isDraining = false
   /// Connections of callers.
@@ -76,6 +86,12 @@ public struct ProxyStatus: Sendable {
   public var tunnels: [Tunnel] = []
   /// What TLS does; nil where it is not configured.
   public var tls: TLS?
+  /// What the conflict guard holds; nil where it is off.
+  public var conflicts: Conflicts?
+  /// The random bits of this process's operation ids.
+  public var process: UInt64 = 0
+  /// When all this was so, nanoseconds of the monotonic clock.
+  public var now: Nanoseconds = 0
   /// Listeners that take no connections although they should.
   public var notAccepting: [Endpoint] = []
 
@@ -107,6 +123,9 @@ extension Proxy {
     status.inbound = inbound?.sessions.count
     status.tunnels = tunnels.map(\.status)
     status.tls = settings.tls.map { tlsStatus($0) }
+    status.conflicts = conflicts.map { .init(operations: $0.count, holds: $0.holds, waits: $0.waits) }
+    status.process = settings.process ?? 0
+    status.now = reactor.now
     status.notAccepting = listeners.filter { !$0.isAccepting }.map(\.endpoint)
     // Those stay in the list when the proxy stops accepting.
     if !isDraining {

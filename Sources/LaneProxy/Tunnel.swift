@@ -27,11 +27,11 @@ final class Tunnel {
     switch (tls, settings.tls, proxy.outboundSecurity) {
     case (.off, _, _): break
     case (.connect, _, let security?):
-      relay.security.upstream = { security.tunnelParameters(to: peer) }
+      relay.security.upstream = { security.tunnelParameters(to: peer, for: $0.remote) }
     case (.accept, let security?, _):
       doorsteps = Doorsteps(proxy, security, .tunnel, peer: peer) { [unowned self, unowned proxy] in
         proxy.tlsStatistics.opened(.tunnel, isTLS: $1 != nil)
-        self.relay.relay($0, $1)
+        self.relay.relay($0, $1, origin: $2?.addresses?.source)
       }
       relay.security.admit = { [unowned self] in self.admit($0) }
     case (.connect, _, nil), (.accept, nil, _):
@@ -46,6 +46,9 @@ final class Tunnel {
     // The descriptor is closed already.
     do throws(SystemFailure) { try doorsteps.receive(socket, .tlsOnly) } catch {}
   }
+
+  /// For connections from now on. Those to the peer ask for theirs as they are made.
+  func apply(_ settings: TLSSettings) { doorsteps?.settings = settings }
 
   /// Of accepted connections, now.
   var handshakes: Int { doorsteps?.handshakes ?? 0 }
@@ -98,6 +101,7 @@ extension LaneEvent {
     direction = .tunnel
     peer = report.upstream
     caller = report.downstream
+    origin = report.origin
     let carried = "\(report.bytesUpstream) bytes to the peer, \(report.bytesDownstream) from it"
     detail = text ?? failure.map { "\($0); \(carried)" } ?? carried
   }

@@ -33,7 +33,7 @@ extension Upstream {
     }
   }
 
-  /// Reads up to one reply while the tail of the one before it is withheld. It is looked at when that one is released.
+  /// Reads up to one reply while the tail of the one before it is withheld. It is judged when that one is released.
   func readAhead() {
     guard let owner, owner.withheld.failed == nil, !owner.withheld.hasMore, nextMayFollow, endedAhead == nil,
       var ahead = peer.proxy.readAheadPool.take()
@@ -43,6 +43,7 @@ extension Upstream {
     case .bytes(let count):
       lastReadWasFull = count == room.count || mayHoldBytes
       ahead.count = count
+      if plan.checksPayload { ahead.takeSum(framer) }
       owner.withheld.ahead = consume ahead
     case .wouldBlock: break
     case .end: endedAhead = .end
@@ -63,7 +64,8 @@ extension Upstream {
 
   /// Frames and judges. Bytes that pass are collected into one run and handed on together; a run ends where a reply fails,
   /// where the last operation is answered, and with the bytes.
-  private func relay(_ bytes: UnsafeMutableRawBufferPointer) {
+  /// - Parameter sum: of a payload's first piece among the bytes, where it is known.
+  private func relay(_ bytes: UnsafeMutableRawBufferPointer, sum: PayloadSum = PayloadSum()) {
     guard let session = owner else { return }
     var rest = bytes
     var run = Run(start: session.putOwed(before: bytes.baseAddress))
@@ -77,19 +79,27 @@ extension Upstream {
       case .head(let head):
         run.packet = UnsafeRawPointer(head.start)
         partlyDelivered = false
-        if let mismatch = judge(head, session), !pass(mismatch, head, session) {
+        noteReply(head, rest.count)
+        let mismatch = judge(head, session)
+        if let mismatch, !pass(mismatch, head, session) {
+          ring.correctLastReply(.dropped, mismatch.reason)
           guard hand(&run, run.packet.map { UnsafeMutableRawPointer(mutating: $0) }, to: session) else { return }
           return session.dropped(mismatch, of: session.exchanges.index(ofStamp: head.header.reqID) ?? session.exchanges.firstUnanswered)
         }
+        session.noteReply(head, rest.count, stamp: current, observed: mismatch?.reason)
         crc = PayloadCRC()
         prepareGate(head, session)
         if head.bodyLength == 0, !finishReply(&run, &rest, session) { return }
       case .body(let piece, let part, let last):
-        if part == .payload && plan.checksPayload { crc.update(UnsafeRawBufferPointer(piece)) }
+        if part == .payload && plan.checksPayload {
+          if let known = sum.of(piece) { crc = known } else { crc.update(UnsafeRawBufferPointer(piece)) }
+        }
         if last, !finishReply(&run, &rest, session) { return }
       case .refused(let refusal):
         guard hand(&run, rest.baseAddress, to: session) else { return }
-        return session.dropped(Mismatch(refusal), of: session.exchanges.firstUnanswered)
+        let mismatch = Mismatch(refusal)
+        noteUnframed(rest, mismatch.reason)
+        return session.dropped(mismatch, of: session.exchanges.firstUnanswered)
       }
     }
   }
@@ -144,6 +154,7 @@ extension Upstream {
     let known = session.exchanges.index(ofStamp: head.header.reqID)
     let index = known ?? session.exchanges.firstUnanswered
     current = session.exchanges[index].stamp
+    ring.correctLastReply(.observed, mismatch.reason)
     if !isSabotaged { session.report(mismatch, session.exchanges[index], .replyObserved, .forwarded) }
     // Under a stamp that is not in flight the caller sees what came, not its own ReqID: to make a stray look right would be worse
     // than no sidecar at all.
@@ -164,12 +175,15 @@ extension Upstream {
       if peer.proxy.judgesNothing {
         // Passes.
       } else if peer.proxy.observes(operationClass) {
+        correctLastReply(.observed, mismatch.reason, session)
         session.report(mismatch, session.exchanges[index], .replyObserved, .forwarded)
       } else {
         // The whole of it may be here still: then the caller has seen nothing, and gets an error reply.
         if let packet = run.packet {
+          correctLastReply(.withheld, mismatch.reason, session)
           guard hand(&run, UnsafeMutableRawPointer(mutating: packet), to: session) else { return false }
         } else {
+          correctLastReply(.cutOff, mismatch.reason, session)
           partlyDelivered = true
         }
         session.dropped(mismatch, of: session.exchanges.index(ofStamp: current) ?? 0)
@@ -246,7 +260,7 @@ extension Upstream {
     } else if let pieces {
       relay(pieces.bytes)
     } else if var ahead = consume ahead {
-      relay(ahead.bytes)
+      relay(ahead.bytes, sum: ahead.sum)
       // Used to here: its memory goes back no sooner.
       ahead.count = 0
     } else {
@@ -280,6 +294,8 @@ extension Upstream {
         )
       }
     }
+    noteStray(stray, reason)
+    addEvidence(to: &event)
     peer.proxy.sink.record(event)
   }
 }

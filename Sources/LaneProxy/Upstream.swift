@@ -9,11 +9,14 @@ final class Upstream: Connection, ReplySource {
   let id: Int
   let operationClass: OperationClass
   let openedAt: Nanoseconds
+  private let generation: UInt64
   var idleSince: Nanoseconds
   /// Who holds it; nil while it is idle.
   var owner: CallerSession?
   /// It carried an error reply.
   var carriedError = false
+  /// The last packets of this connection, for evidence.
+  var ring: PacketRing
 
   var framer: Framer
   var carried = CarriedBytes()
@@ -48,9 +51,14 @@ final class Upstream: Connection, ReplySource {
     self.owner = owner
     self.way = way
     openedAt = peer.proxy.reactor.now
+    generation = peer.proxy.securityGeneration
     idleSince = openedAt
+    ring = PacketRing(payload: peer.proxy.evidence?.payload)
     framer = Framer(.reply, release: settings.release, limits: settings.frameLimits)
-    try super.init(reactor: peer.proxy.reactor, connectingTo: way.endpoint, tls: way.tls, options: settings.upstream)
+    let introduction = ProxyHeader(
+      addresses: ProxyHeader.Addresses(source: owner.remote, destination: peer.endpoint), process: settings.process)
+    try super.init(
+      reactor: peer.proxy.reactor, connectingTo: way.endpoint, tls: way.tls?.introducing(introduction), options: settings.upstream)
     pendingLimit = settings.pendingOutput + Reactor.readBufferSize + Reactor.readHeadroom
   }
 
@@ -61,6 +69,7 @@ final class Upstream: Connection, ReplySource {
     facts.buffered = framer.isInsidePacket || carried.count > 0
     facts.carriedError = carriedError
     facts.singleUse = operationClass == .repairStream || operationClass == .other
+    facts.outdated = generation != peer.proxy.securityGeneration
     facts.age = reactor.now &- openedAt
     if lookAtSocket { facts.idle = reactor.now &- idleSince }
     // A read that came back short has emptied the receive queue: another look would cost a system call for nothing.

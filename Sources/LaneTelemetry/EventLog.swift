@@ -5,7 +5,7 @@ public import LinuxIO
 ///
 /// It belongs to one reactor's thread. Nothing in it waits: the writer's queue takes a line or drops it, and what was dropped is
 /// told by a `log.lost` line; alerts and the closing lines may use room that is kept from the others (`LogWriter`). Equal events (event, reason, peer, class) beyond 20 in a window of a second are folded into one
-/// line; at level debug, the lines of that level are not, since their reader asked for each.
+/// line, which comes more and more rarely in a storm that goes on (`FoldTable`); at level debug, the lines of that level are not, since their reader asked for each.
 public final class EventLog: EventSink {
   /// The least urgent level that gets lines.
   public let level: LogLevel
@@ -30,14 +30,16 @@ public final class EventLog: EventSink {
   ///   - node: this node's name, as configured.
   ///   - process: random bits that make operation ids unique in the cluster.
   ///   - level: events below it are counted and not formatted.
+  ///   - priorities: each line begins with its priority, `<6>`: for a writer whose reader is the journal.
   ///   - wallClock: nanoseconds since 1970; the system's by default.
   public init(
-    writer: LogWriter, node: String, process: UInt64, level: LogLevel, wallClock: @escaping () -> UInt64 = Timestamp.now
+    writer: LogWriter, node: String, process: UInt64, level: LogLevel, priorities: Bool = false,
+    wallClock: @escaping () -> UInt64 = Timestamp.now
   ) {
     self.writer = writer
     self.level = level
     self.wallClock = wallClock
-    formatter = LineFormatter(node: node, process: process)
+    formatter = LineFormatter(node: node, process: process, hasPriority: priorities)
   }
 
   /// At level debug only.
@@ -60,15 +62,18 @@ public final class EventLog: EventSink {
   public func tick(now: UInt64) {
     guard now >= windowEnd else { return }
     windowEnd = now &+ Self.window
-    finish()
+    folds.roll { emit($0, folded: $1, isOther: $2) }
+    tellLost()
   }
 
-  /// What `tick` does, at once: for the end of the process, before the writer is closed.
+  /// Tells everything that was folded, and of lost lines: for the end of the process, before the writer is closed.
   public func finish() {
-    folds.roll { last, count, isOther in
-      emit(last, LineFormatter.Extra(folded: count, foldedKey: isOther ? "other" : nil))
-    }
+    folds.close { emit($0, folded: $1, isOther: $2) }
     tellLost()
+  }
+
+  private func emit(_ last: LaneEvent, folded: UInt64, isOther: Bool) {
+    emit(last, LineFormatter.Extra(folded: folded, foldedKey: isOther ? "other" : nil))
   }
 
   /// How often that event was recorded since the start, whatever became of its line.

@@ -14,12 +14,15 @@ struct LineFormatter {
 
   let node: String
   let process: UInt64
+  /// Each line begins with its priority, for the journal (sd-daemon(3)): the journal takes it off again.
+  private let hasPriority: Bool
   private var json = JSONWriter()
   private(set) var line: [UInt8] = []
 
-  init(node: String, process: UInt64) {
+  init(node: String, process: UInt64, hasPriority: Bool = false) {
     self.node = LogText.bounded(node)
     self.process = process
+    self.hasPriority = hasPriority
   }
 
   /// Leaves the event's line, newline included, in `line`.
@@ -39,7 +42,10 @@ struct LineFormatter {
       if Self.hasDirection(event.name) { json.member(.direction, event.direction.rawValue) }
       if let peer = event.peer { json.member(.peer, peer.description) }
       if let caller = event.caller { json.member(.caller, caller.description) }
+      if let origin = event.origin { json.member(.origin, origin.description) }
       Self.writeOperation(event, process, &json)
+      if let other = event.conflictsWith { json.member(.conflictsWith, other.id(in: process).description) }
+      if let owner = event.owner { json.member(.belongsTo, owner.id(in: process).description) }
       if let expected = event.expected { json.member(.expected, LogText.bounded(expected.description)) }
       if let observed = event.observed { json.member(.observed, LogText.bounded(observed.description)) }
       json.member(.action, event.action.rawValue)
@@ -47,6 +53,7 @@ struct LineFormatter {
       if let duration = event.duration { json.member(.durationMicroseconds, duration / 1000) }
       if let connection = event.connection { json.member(.connection, connection) }
       if let detail = event.detail { json.member(.detail, LogText.bounded(detail)) }
+      if let evidence = event.evidence { json.member(.evidence, LogText.bounded(evidence)) }
       if let accounting = event.accounting { Self.write(accounting, &json) }
       if let inbound = event.inboundAccounting {
         json.key(LogKey.inbound.rawValue)
@@ -60,13 +67,14 @@ struct LineFormatter {
       if let foldedKey = extra.foldedKey { json.member(.foldedKey, foldedKey) }
     }
     line.removeAll(keepingCapacity: true)
+    if hasPriority { line.append(contentsOf: [UInt8(ascii: "<"), event.level.priority, UInt8(ascii: ">")]) }
     line.append(contentsOf: json.bytes)
     line.append(UInt8(ascii: "\n"))
   }
 
   private static func hasDirection(_ name: LaneEvent.Name) -> Bool {
     switch name {
-    case .started, .draining, .stopped, .accounting, .metricsOpened, .logLost: false
+    case .started, .draining, .stopped, .accounting, .metricsOpened, .logLost, .recorderFailed, .recorderRecovered: false
     default: true
     }
   }
@@ -75,7 +83,7 @@ struct LineFormatter {
     if let operationClass = event.operation?.operationClass ?? event.operationClass { json.member(.operationClass, operationClass.name) }
     guard let operation = event.operation else { return }
     json.member(.opcode, FieldValue.opcode(operation.opcode).description)
-    json.member(.operation, OperationID(process: process, stamp: operation.stamp).description)
+    json.member(.operation, operation.id(in: process).description)
     json.member(.stamp, String(operation.stamp))
     json.member(.callerReqID, String(operation.callerReqID))
     json.member(.partition, operation.partitionID)

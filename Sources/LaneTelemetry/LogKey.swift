@@ -4,10 +4,11 @@
 /// because they use all 63 bits, and readers that hold numbers as doubles (jq, JavaScript) would round them above 2^53.
 /// Partition, extent and offset are numbers: CubeFS counts them from small values.
 public enum LogKey: String, Sendable, CaseIterable {
-  case ts, level, event, reason, alert, severity, node, direction, peer, caller
+  case ts, level, event, reason, alert, severity, node, direction, peer, caller, origin
   case operationClass = "class"
-  case opcode, operation, stamp, callerReqID, partition, extent, offset, expected, observed, action, outcome, durationMicroseconds
-  case connection, detail
+  case opcode, operation, stamp, callerReqID, partition, extent, offset, conflictsWith, belongsTo, expected, observed, action, outcome,
+    durationMicroseconds
+  case connection, detail, evidence
   case started, delivered, errorReply, reset, abandoned, noneDue, unfinished, classes, inbound
   case dropped, failed, folded, foldedKey
 
@@ -39,14 +40,28 @@ public enum LogKey: String, Sendable, CaseIterable {
         "From the local datanode to its peers, the other way, or through a tunnel", "string: outbound, inbound, tunnel", "\"outbound\"")
     case .peer: return row("The remote datanode; inbound: the local one", "string, address:port", "\"192.0.2.7:17310\"")
     case .caller: return row("The other end of the caller's connection", "string, address:port", "\"192.0.2.1:41952\"")
+    case .origin:
+      return row(
+        "The caller on its own host, as the sidecar there says over TLS: the one for which it made this connection, which may serve others later",
+        "string, address:port", "\"192.0.2.9:50112\"")
     case .operationClass: return row("The operation's class", "string, closed set", "\"repair-stream\"")
     case .opcode: return row("The request's opcode, by its CubeFS name", "string", "\"OpExtentRepairRead\"")
-    case .operation: return row("The operation's id, unique in the cluster", "string, UUIDv8", "\"6b1f0a52-9c3d-8e01-8f55-000000000007\"")
+    case .operation:
+      return row(
+        "The operation's id, unique in the cluster, and the same in both logs between two sidecars with TLS", "string, UUIDv8",
+        "\"6b1f0a52-9c3d-8e01-8f55-000000000007\"")
     case .stamp: return row("What stood in ReqID between Lanekeeper and the peer", "string of decimal digits", "\"4611686018427387905\"")
     case .callerReqID: return row("What the caller had put into ReqID", "string of decimal digits, may be negative", "\"17\"")
     case .partition: return row("PartitionID of the request", "number", "12")
     case .extent: return row("ExtentID of the request", "number", "1025")
     case .offset: return row("ExtentOffset of the request", "number, bytes", "131072")
+    case .conflictsWith:
+      return row(
+        "The id of the earlier operation that this one conflicts with", "string, UUIDv8", "\"6b1f0a52-9c3d-8e01-8f55-000000000008\"")
+    case .belongsTo:
+      return row(
+        "The operation to which the stray reply belongs, where that is known and another one", "string, UUIDv8",
+        "\"6b1f0a52-9c3d-8e01-8f55-000000000003\"")
     case .expected: return row("What a correct reply has there", "string, bounded", "\"12\"")
     case .observed: return row("What was found there", "string, bounded", "\"13\"")
     case .action: return row("What Lanekeeper did about it", "string, closed set", "\"error-reply\"")
@@ -54,6 +69,10 @@ public enum LogKey: String, Sendable, CaseIterable {
     case .durationMicroseconds: return row("From the request's header to the operation's end", "number, microseconds", "5312")
     case .connection: return row("The number of the caller's connection in this process", "number", "42")
     case .detail: return row("A sentence for the operator", "string, bounded", "\"connect: Connection refused\"")
+    case .evidence:
+      return row(
+        "The file in recorder.directory with the packets that led to it; lanekeeper explain tells its story", "string, a file's name",
+        "\"20261123T040506.123456Z_reply.dropped_6b1f0a52-9c3d-8e01-8f55-000000000007.pcapng\"")
     case .started: return row("accounting: operations begun", "number", "1000")
     case .delivered: return row("accounting: operations whose replies all reached the caller", "number", "990")
     case .errorReply: return row("accounting: operations that ended in an error reply", "number", "5")

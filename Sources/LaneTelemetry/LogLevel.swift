@@ -20,6 +20,16 @@ public enum LogLevel: String, Sendable, CaseIterable, Comparable {
     }
   }
 
+  /// The digit of the level's syslog priority: debug, informational, warning, critical.
+  var priority: UInt8 {
+    switch self {
+    case .debug: UInt8(ascii: "7")
+    case .info: UInt8(ascii: "6")
+    case .warning: UInt8(ascii: "4")
+    case .error: UInt8(ascii: "2")
+    }
+  }
+
   /// Debug first.
   public static func < (left: LogLevel, right: LogLevel) -> Bool { left.rank < right.rank }
 }
@@ -38,7 +48,7 @@ extension LaneEvent {
   private var isOrdinaryRetirement: Bool {
     guard name == .upstreamRetired else { return false }
     switch reason {
-    case .singleUse, .idleTimeout, .maxLifetime, .errorReply, .peerClosed, .shutdown: return true
+    case .singleUse, .idleTimeout, .maxLifetime, .reconfigured, .errorReply, .peerClosed, .shutdown: return true
     default: return false
     }
   }

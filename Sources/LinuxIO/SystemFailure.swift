@@ -36,6 +36,7 @@ public enum SystemCall: String, Sendable, CaseIterable {
   case lockFile = "flock"
   case changeMode = "fchmod"
   case synchronise = "fsync"
+  case rename
 }
 
 /// A failed system call: which one, and the kernel's reason. A plain value: two integers, nothing to count references on.

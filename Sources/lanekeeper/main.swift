@@ -6,6 +6,8 @@ let subcommands: [Subcommand] = [
   .check,
   .decode,
   .certs,
+  .alerts,
+  .explain,
   .lab,
 ]
 

@@ -38,7 +38,7 @@ public final class TestPKI: @unchecked Sendable {
 
   /// From when to when a certificate or a CRL is valid.
   public enum Validity: Sendable {
-    /// From an hour ago for 30 days.
+    /// From an hour ago until an hour after 30 days from now: whole days that are left do not hang on how long a test takes.
     case current
     /// From two days ago until yesterday.
     case expired
@@ -49,7 +49,7 @@ public final class TestPKI: @unchecked Sendable {
 
     fileprivate var bounds: (from: Int, to: Int) {
       switch self {
-      case .current: (-3600, 30 * 86_400)
+      case .current: (-3600, 30 * 86_400 + 3600)
       case .expired: (-2 * 86_400, -86_400)
       case .notYetValid: (86_400, 2 * 86_400)
       case .seconds(let from, let to): (from, to)
@@ -63,8 +63,21 @@ public final class TestPKI: @unchecked Sendable {
   }
 
   /// The kind of a certificate's own key.
-  public enum Key: Sendable {
-    case p256, rsa2048
+  public enum Key: Sendable, CaseIterable {
+    case p256, p384, p521, rsa2048, rsaPSS2048, ed25519, ed448
+
+    /// As `openssl req` makes it.
+    fileprivate var options: [String] {
+      switch self {
+      case .p256: ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+      case .p384: ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"]
+      case .p521: ["ec", "-pkeyopt", "ec_paramgen_curve:P-521"]
+      case .rsa2048: ["rsa:2048"]
+      case .rsaPSS2048: ["rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"]
+      case .ed25519: ["ed25519"]
+      case .ed448: ["ed448"]
+      }
+    }
   }
 
   /// The directory. Tests may put files of their own beside the others.
@@ -204,9 +217,8 @@ public final class TestPKI: @unchecked Sendable {
 
   /// Makes STEM.key and STEM.csr.
   private func request(_ stem: String, subject: String, key: Key) throws {
-    let kind = key == .p256 ? ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] : ["rsa:2048"]
     try openssl.demand(
-      ["req", "-config", "openssl.cnf", "-new", "-newkey"] + kind
+      ["req", "-config", "openssl.cnf", "-new", "-newkey"] + key.options
         + ["-nodes", "-utf8", "-keyout", "\(stem).key", "-out", "\(stem).csr", "-subj", subject])
   }
 

@@ -19,13 +19,18 @@ import Testing
   @Test func helpNamesEverySubcommand() throws {
     let result = try Program.run(["--help"])
     #expect(result.status == 0)
-    for name in ["run", "check", "decode", "certs", "lab"] { #expect(result.stdout.contains("\n  \(name) ")) }
+    for name in ["run", "check", "decode", "certs", "alerts", "lab"] { #expect(result.stdout.contains("\n  \(name) ")) }
     #expect(result.stderr.isEmpty)
   }
 
   @Test(arguments: [
     (["--tls"], "--tls needs another scenario"), (["--scenario", "default", "--tls"], "--tls needs another scenario"),
-    (["--scenario", "defalt"], "did you mean"),
+    (["--scenario", "defalt"], "did you mean"), (["--guard", "off"], "--guard needs --scenario decommission-delete"),
+    (["--scenario", "duplicate-notify", "--guard", "off"], "--guard needs --scenario decommission-delete"),
+    (["--scenario", "decommission-delete", "--guard", "serialise"], "did you mean"),
+    (["--scenario", "decommission-delete", "--guard", "off", "--tls"], "not with --tls"),
+    (["--scenario", "decommission-delete", "--guard", "off", "--evidence", "/tmp"], "--evidence is for scenarios with one sidecar"),
+    (["--scenario", "tls-rollout", "--evidence", "/tmp"], "--evidence is for scenarios with one sidecar"),
   ])
   func whatTheLabCannotDo(words: [String], reason: String) throws {
     let result = try Program.run(["lab"] + words)

@@ -6,7 +6,7 @@ import Testing
 @Suite(
   .enabled(
     if: NetworkNamespace.isAvailable, "needs root: CAP_SYS_ADMIN and CAP_NET_ADMIN for network namespaces, and ip of iproute2"),
-  .timeLimit(.minutes(2)))
+  .timeLimit(.minutes(10)))
 struct InterceptionTests {
   private static let host = "10.77.0.1"
   private static let peers = ["10.77.0.2", "10.77.0.3", "10.77.0.4"].map { SocketAddress($0, 17310) }
@@ -82,19 +82,13 @@ struct InterceptionTests {
       ip link add near type veth peer name far netns \(far.path)
       ip address add \(Self.host)/24 dev near
       ip link set near up
-      nft -f '\(try Self.rules())'
+      nft -f '\(RepositoryFile.path("Deploy/interception/lanekeeper.nft"))'
       """)
     try far.shell(
       (["ip link set lo up", "ip link set far up"] + Self.peers.map { "ip address add \($0.address)/24 dev far" }).joined(separator: "\n"))
     let peers = try far.run { try InterceptedPeers(Self.peers) }
     defer { peers.finish() }
     try body(host, peers)
-  }
-
-  /// The shipped rule set, beside the sources of this test.
-  private static func rules(_ file: String = #filePath) throws -> String {
-    let root = file.split(separator: "/").dropLast(3).joined(separator: "/")
-    return "/\(root)/Deploy/interception/lanekeeper.nft"
   }
 
   // MARK: Sidecar

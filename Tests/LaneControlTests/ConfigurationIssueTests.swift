@@ -55,7 +55,7 @@ import Testing
     Wrong("log: {levle: info}", "2: log.levle: unknown key; did you mean level? (allowed path, level, queue)"),
     Wrong(
       "mark: 1",
-      "2: mark: unknown key; did you mean outbound.mark? (allowed node, cubefsRelease, outbound, inbound, judge, gate, limits, timeouts, log, metrics, lanes, tunnels, tls)"
+      "2: mark: unknown key; did you mean outbound.mark? (allowed node, cubefsRelease, outbound, inbound, judge, gate, guard, limits, timeouts, log, recorder, metrics, lanes, tunnels, tls)"
     ),
     Wrong(
       "judge: {intercpt: true}", "2: judge.intercpt: unknown key; did you mean outbound.listeners[].intercept? (allowed mode, classes)"),

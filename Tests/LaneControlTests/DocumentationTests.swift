@@ -12,17 +12,20 @@ import Testing
     "inbound.listen", "inbound.datanode", "inbound.dialTimeout", "inbound.maxConnections", "inbound.maxInFlight", "tunnels[].listen",
     "tunnels[].peer", "tunnels[].tls", "tls.certificate", "tls.key", "tls.ca", "tls.crl", "tls.minVersion", "tls.allow",
     "tls.handshakeTimeout",
-    "tls.maxHandshakes", "tls.reloadInterval", "tls.maxConnectionAge", "tls.expiryWarning", "tls.downgradeMemory",
+    "tls.maxHandshakes", "tls.maxHandshakesPerSource", "tls.reloadInterval", "tls.maxConnectionAge", "tls.expiryWarning",
+    "tls.downgradeMemory",
     "tls.inbound.mode", "tls.inbound.requireFrom", "tls.inbound.others", "tls.outbound.mode", "tls.outbound.port",
     "tls.outbound.peerName", "tls.outbound.peers[].prefix", "tls.outbound.peers[].mode", "tls.outbound.peers[].port",
     "tls.outbound.peers[].peerName", "judge.mode",
-    "judge.classes.<class>", "gate.mode", "gate.slowStream", "gate.resourceLimit", "lanes.default.maxConnections",
+    "judge.classes.<class>", "gate.mode", "gate.slowStream", "gate.resourceLimit", "guard.mode", "guard.atLimit",
+    "lanes.default.maxConnections",
     "lanes.default.idleTimeout", "lanes.default.maxLifetime",
     "lanes.default.queueLimit", "lanes.default.queueTimeout", "lanes.<class>.maxConnections", "lanes.<class>.idleTimeout",
     "lanes.<class>.maxLifetime", "lanes.<class>.queueLimit", "lanes.<class>.queueTimeout", "limits.maxConnections", "limits.maxInFlight",
     "limits.argument", "limits.errorText", "limits.pendingOutput", "limits.<opcode>", "timeouts.halfClose", "timeouts.idleCaller",
     "timeouts.keepAlive.idle", "timeouts.keepAlive.interval", "timeouts.keepAlive.count", "timeouts.tcpUser", "timeouts.backPressure",
-    "log.path", "log.level", "log.queue", "metrics.listen",
+    "log.path", "log.level", "log.queue", "recorder.directory", "recorder.payload", "recorder.maxFiles", "recorder.maxBytes",
+    "recorder.maxAge", "metrics.listen",
   ]
   private static let classes = ["repair-stream", "repair-control", "deletion", "replication", "read", "admin", "other"]
 

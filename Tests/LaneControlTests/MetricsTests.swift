@@ -16,7 +16,7 @@ import Testing
   }
 
   private func lines(_ snapshot: ServiceSnapshot) -> [String] {
-    let text = MetricsText.make(snapshot, ProcessFigures(version: "1.2.3", cubefsRelease: .v3_5_3))
+    let text = MetricsText.make(snapshot, ProcessFigures(version: "1.2.3", node: "n", cubefsRelease: .v3_5_3))
     return String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
   }
 
@@ -73,7 +73,7 @@ import Testing
       #"lanekeeper_alerts_total{event="operation.failed",severity="warning"} 1"#,
       // Before the first of its kind, too: a rate needs the zero.
       #"lanekeeper_alerts_total{event="caller.dirty-reuse",severity="critical"} 0"#,
-      #"lanekeeper_build_info{version="1.2.3",cubefs_release="3.5.3"} 1"#,
+      #"lanekeeper_build_info{version="1.2.3",node="n",cubefs_release="3.5.3"} 1"#,
     ] { #expect(lines.contains(expected), "\(expected)") }
     #expect(!lines.contains { $0.contains("operation.finished\"") })
   }

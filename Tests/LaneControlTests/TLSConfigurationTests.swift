@@ -27,7 +27,7 @@ import Testing
     #expect(tls.minVersion == .v1_3)
     #expect(tls.allow.patterns.map(\.description) == ["dns:*.storage.example"])
     #expect(tls.handshakeTimeout == .seconds(5))
-    #expect(tls.maxHandshakes == 256)
+    #expect(tls.maxHandshakes == 256 && tls.maxHandshakesPerSource == 128)
     #expect(tls.reloadInterval == .seconds(60))
     #expect(tls.maxConnectionAge == .zero)
     #expect(tls.expiryWarning == [30, 7, 1])
@@ -56,6 +56,7 @@ import Testing
             - trustDomain:prod.example
           handshakeTimeout: 250ms
           maxHandshakes: 8
+          maxHandshakesPerSource: 3
           reloadInterval: 0
           maxConnectionAge: 12h
           expiryWarning: [1, 90, 14]
@@ -82,7 +83,7 @@ import Testing
         "dns:a.storage.example", "dns:*.storage.example", "uri:spiffe://prod.example/node/a", "trustDomain:prod.example",
       ])
     #expect(tls.handshakeTimeout == .milliseconds(250))
-    #expect(tls.maxHandshakes == 8)
+    #expect(tls.maxHandshakes == 8 && tls.maxHandshakesPerSource == 3)
     #expect(tls.reloadInterval == .zero)
     #expect(tls.maxConnectionAge == .seconds(43_200))
     #expect(tls.expiryWarning == [90, 14, 1])
@@ -124,6 +125,7 @@ import Testing
     ("tls: {crl: \"\"}", "3: tls.crl: empty (got"),
     ("tls: {minVersion: 1.1}", "3: tls.minVersion: unknown value; did you mean 1.2? (got \"1.1\"; allowed 1.2, 1.3)"),
     ("tls: {handshakeTimeout: 0}", "3: tls.handshakeTimeout: out of range (got \"0\"; allowed 10ms to 1m)"),
+    ("tls: {maxHandshakesPerSource: many}", "3: tls.maxHandshakesPerSource: not a whole number (got \"many\"; allowed 1 to 65536)"),
     ("tls: {maxHandshakes: 0}", "3: tls.maxHandshakes: out of range (got \"0\"; allowed 1 to 65536)"),
     ("tls: {reloadInterval: 1ms}", "3: tls.reloadInterval: out of range (got \"1ms\"; allowed 1s to 24h, or 0 (on SIGHUP only))"),
     // Lists.

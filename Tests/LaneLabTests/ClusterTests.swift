@@ -127,6 +127,17 @@ import Testing
     #expect(more.faults(plan.partitions[0], deleted: []).count == 1)
   }
 
+  @Test func whoWaitsForADeleteSeesItOrItsDeadline() throws {
+    let store = try store()
+    let key = ExtentKey(partition: plan.partitions[0].id, extent: 1_026)
+    #expect(!store.waitUntilDeleted(key, deadline: LabClock.nanoseconds))
+    #expect(!store.waitUntilDeleted(key, deadline: LabClock.nanoseconds + 1_000_000))
+    let thread = LabThread { store.delete(key) }
+    #expect(store.waitUntilDeleted(key, deadline: LabClock.nanoseconds + 60_000_000_000))
+    thread.join()
+    #expect(!store.has(key) && store.isDeleted(key))
+  }
+
   @Test func anAppendIsAtTheEndOrFails() throws {
     let store = try store()
     let key = ExtentKey(partition: plan.partitions[0].id, extent: 1_026)
@@ -145,6 +156,19 @@ import Testing
     let two = ClusterPlan(.decommission, release: .v3_5_3, seed: 12, number: 1)
     #expect(one.troubles == two.troubles && one.partitions.map(\.extents) == two.partitions.map(\.extents))
     #expect(one.troubles != ClusterPlan(.decommission, release: .v3_5_3, seed: 13, number: 1).troubles)
+  }
+
+  @Test(arguments: 0..<20 as Range<UInt64>) func clientsDeleteInTheMiddleOfReadsAndBeforeNotifies(_ seed: UInt64) {
+    for release in [CubeFSRelease.v3_3_0, .v3_5_3] {
+      let plan = ClusterPlan(.decommissionWithClients, release: release, seed: seed, number: 0)
+      let early = plan.troubles.filter { $0.value == .deletedBeforeNotify }
+      #expect(plan.hasClients && !early.isEmpty && early.keys.allSatisfy { plan.isVictim($0) }, "seed \(seed)")
+      #expect(plan.troubles.keys.contains { plan.isVictim($0) && early[$0] == nil }, "seed \(seed)")
+      // No replica is told to create a tiny extent.
+      #expect(early.keys.allSatisfy { $0.extent > LabExtent.lastTiny }, "seed \(seed)")
+      let other = ClusterPlan(.decommission, release: release, seed: seed, number: 0)
+      #expect(!other.hasClients && !other.troubles.values.contains(.deletedBeforeNotify), "seed \(seed)")
+    }
   }
 
   @Test func aListOfExtentsPassesForRecords() throws {
@@ -203,6 +227,60 @@ import Testing
   }
 }
 
+/// The judge of the conflict guard.
+@Suite struct GuardJudgeTests {
+  private func isAccepted(
+    _ mode: LabGuardMode, ghosts: Int = 0, aborted: Int = 0, _ reasons: [String: Int] = [:], held: Int = 0, atLimit: Int = 0
+  ) -> Bool {
+    var sidecar = ClusterOracle.Findings()
+    (sidecar.ghosts, sidecar.abortedRepairs) = (ghosts, aborted)
+    var report = LabReport(scenario: "decommission-delete", seed: 1, rounds: 1)
+    report.judge(mode, sidecar, SidecarLog.Conflicts(reasons: reasons, held: held, atLimit: atLimit))
+    return report.ok
+  }
+
+  private let seen = ["delete-during-repair": 3]
+
+  @Test func offShowsWhatGoesWrong() {
+    #expect(isAccepted(.off, ghosts: 1, aborted: 1))
+    #expect(!isAccepted(.off, aborted: 1))
+    #expect(!isAccepted(.off, ghosts: 1))
+    #expect(!isAccepted(.off, ghosts: 1, aborted: 1, seen))
+  }
+
+  @Test func detectTells() {
+    #expect(isAccepted(.detect, seen))
+    #expect(isAccepted(.detect, ghosts: 4, aborted: 5, seen))
+    #expect(!isAccepted(.detect))
+    #expect(!isAccepted(.detect, seen, held: 1))
+    #expect(!isAccepted(.detect, seen, atLimit: 1))
+  }
+
+  @Test func serializeHoldsAndKeepsAllRight() {
+    #expect(isAccepted(.serialize, seen, held: 3))
+    #expect(isAccepted(.serialize, seen, held: 2, atLimit: 1))
+    #expect(!isAccepted(.serialize, seen))
+    #expect(!isAccepted(.serialize, ghosts: 1, seen, held: 3))
+    #expect(!isAccepted(.serialize, aborted: 1, seen, held: 3))
+  }
+
+  @Test func itsFiguresAreInTableAndJSON() throws {
+    var report = LabReport(scenario: "decommission-delete", seed: 1, rounds: 1)
+    report.guardMode = .serialize
+    var direct = ClusterOracle.Findings()
+    direct.abortedRepairs = 9
+    report.show(direct, .init(), .init(reasons: seen, held: 2, atLimit: 1, heldMicroseconds: 7_654_321, limitExample: "{the line}"))
+    let json = try #require(LabJSON(Array(report.json.utf8)))
+    #expect(json["guard"]?.text == "serialize")
+    let columns = try #require(json["columns"])
+    #expect(columns["abortedRepairs"]?["direct"]?.unsigned == 9 && columns["abortedRepairs"]?["sidecar"]?.unsigned == 0)
+    let figures = ["conflicts", "held", "heldMilliseconds", "atLimit"].map { columns[$0]?["sidecar"]?.unsigned }
+    #expect(figures == [3, 2, 7_654, 1])
+    #expect(report.table.hasPrefix("scenario decommission-delete, guard serialize, seed 1"))
+    #expect(report.table.contains("delete-during-repair 3") && report.table.contains("{the line}"))
+  }
+}
+
 /// What the sidecar's log says of its gate.
 @Suite struct GateLogTests {
   private func isAccepted(_ line: String, _ sabotage: LabSabotage? = nil) -> Bool {
@@ -230,6 +308,17 @@ import Testing
     #expect(found.staleAccepted == 0 && found.wrongBytes == 0 && found.lost == 0 && found.extentsWrong == 0, "seed \(seed)")
     #expect(found.outcomes == [.delivered: found.started] && found.retries == 0, "seed \(seed)")
     #expect(found.repairsCompleted == cluster.plan.partitions.reduce(0) { $0 + $1.extents.count }, "seed \(seed)")
+  }
+
+  /// Nobody holds the deletes here: some extents are created again, and some reads end in the middle.
+  @Test(arguments: [CubeFSRelease.v3_3_0, .v3_5_3]) func deletesOfClientsSpoilRepairs(_ release: CubeFSRelease) throws {
+    let seed = UInt64(7)
+    let cluster = try Cluster(ClusterPlan(.decommissionWithClients, release: release, seed: seed, number: 0), seed: seed)
+    ClusterPass(cluster: cluster).run()
+    cluster.stop()
+    let found = cluster.oracle.findings
+    #expect(found.ghosts > 0 && found.abortedRepairs > 0 && found.deletesDone > 0, "seed \(seed)")
+    #expect(found.wrongBytes == 0 && found.lost == 0 && found.stale[.deletion] == nil, "seed \(seed)")
   }
 
   @Test(arguments: [ClusterPlan.Story.decommission, .repeatedNotify]) func abandonedStreamsAreBelieved(_ story: ClusterPlan.Story) throws {

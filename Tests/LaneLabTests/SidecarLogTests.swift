@@ -19,6 +19,20 @@ import Testing
     #expect(try #require(log.accounting).isBalanced)
   }
 
+  @Test func conflictsAreCountedByReason() {
+    let held = #"{"event":"conflict.held","reason":"delete-during-repair","durationMicroseconds":1500}"#
+    let many = #"{"event":"conflict.held","reason":"delete-during-repair-task","durationMicroseconds":200,"folded":4}"#
+    let limit = #"{"event":"conflict.limit","reason":"delete-during-repair","alert":"conflict.limit","durationMicroseconds":2000000}"#
+    let detected = #"{"event":"conflict.detected","reason":"ghost-extent","alert":"conflict.detected"}"#
+    let log = SidecarLog([held, many, limit, limit, detected, #"{"event":"gate.ready"}"#].joined(separator: "\n"))
+    let expected = SidecarLog.Conflicts(
+      reasons: ["delete-during-repair": 3, "delete-during-repair-task": 4, "ghost-extent": 1], held: 5, atLimit: 2,
+      heldMicroseconds: 1_500 + 4 * 200 + 2 * 2_000_000, limitExample: limit)
+    #expect(log.conflicts == expected && expected.seen == 8)
+    let twice = log.conflicts + log.conflicts
+    #expect(twice.seen == 16 && twice.held == 10 && twice.atLimit == 4 && twice.heldMicroseconds == 8_004_600)
+  }
+
   @Test func anAccountThatDoesNotAddUpIsSeen() throws {
     let log = SidecarLog("{\"event\":\"accounting\",\"started\":10,\"delivered\":9}")
     #expect(try !#require(log.accounting).isBalanced)

@@ -14,11 +14,22 @@ import Testing
     let golden =
       #"{"ts":"2026-11-23T04:05:06.123456Z","level":"error","event":"reply.dropped","reason":"partition-mismatch","#
       + #""alert":"reply.dropped","severity":"critical","node":"datanode-1","direction":"outbound","peer":"192.0.2.7:17310","#
-      + #""caller":"192.0.2.1:41952","class":"repair-stream","opcode":"OpExtentRepairRead","#
+      + #""caller":"192.0.2.1:41952","origin":"192.0.2.9:50112","class":"repair-stream","opcode":"OpExtentRepairRead","#
       + #""operation":"11223344-5566-8800-bc40-000000000001","stamp":"4611686018427387905","callerReqID":"-17","partition":12,"#
-      + #""extent":1025,"offset":131072,"expected":"12","observed":"13","action":"error-reply","outcome":"errorReply","#
-      + #""durationMicroseconds":5312,"connection":42,"detail":"a \"quoted\" sentence"}"#
+      + #""extent":1025,"offset":131072,"conflictsWith":"11223344-5566-8800-bc40-000000000002","belongsTo":"11223344-5566-8000-bc40-000000000003","expected":"12","observed":"13","action":"error-reply","outcome":"errorReply","#
+      + #""durationMicroseconds":5312,"connection":42,"detail":"a \"quoted\" sentence","#
+      + #""evidence":"20261123T040506.123456Z_reply.dropped_idle.pcapng"}"#
     #expect(try bench.lines() == [golden])
+  }
+
+  /// Another sidecar's operation has the id that it has there.
+  @Test func anOperationOfAnotherProcessHasItsID() throws {
+    let bench = try LogBench(.info)
+    var event = try LogBench.fullEvent()
+    event.operation?.process = 0xAABB_CCDD_EEFF_0001
+    bench.log.record(event)
+    let line = try StrictJSON.parse(try #require(try bench.lines().first))
+    #expect(line["operation"] == .string("aabbccdd-eeff-8800-8008-000000000001"))
   }
 
   @Test func goldenBareEvent() throws {
@@ -51,7 +62,7 @@ import Testing
     #expect(try StrictJSON.parse(line)["severity"] == .string("critical"))
   }
 
-  @Test func everyCombinationIsOneValidLineOfDocumentedKeys() throws {
+  @Test func everyEventAndReasonIsOneValidLineOfDocumentedKeys() throws {
     let bench = try LogBench(.debug)
     let documented = LogKey.allCases.map(\.rawValue)
     var written: Set<String> = []
@@ -62,17 +73,15 @@ import Testing
         event.reason = reason
         event.accounting = Accounting()
         event.inboundAccounting = Accounting()
-        for action in LaneEvent.Action.allCases {
-          event.action = action
-          event.outcome = Outcome.allCases[expectedLines % Outcome.allCases.count]
-          bench.log.record(event)
-          expectedLines += 1
-        }
+        event.action = LaneEvent.Action.allCases[expectedLines % LaneEvent.Action.allCases.count]
+        event.outcome = Outcome.allCases[expectedLines % Outcome.allCases.count]
+        bench.log.record(event)
+        expectedLines += 1
       }
       bench.log.finish()
     }
     let lines = try bench.lines()
-    // Eight events of a kind are below the burst, and a window has no more kinds than reasons: each has its line.
+    // One event of a kind is below the burst, and a window has no more kinds than reasons: each has its line.
     #expect(lines.count == expectedLines)
     for line in lines {
       let value = try StrictJSON.parse(line)
@@ -120,6 +129,15 @@ import Testing
       #expect(bench.log.count(.upstreamRetired, .shutdown) == 1)
     }
     #expect(LogLevel.allCases == LogLevel.allCases.sorted())
+  }
+
+  /// sd-daemon(3): <7> debug, <6> informational, <4> warning, <2> critical.
+  @Test func linesForTheJournalBeginWithTheirPriority() throws {
+    let bench = try LogBench(.debug, priorities: true)
+    for name in [LaneEvent.Name.operationFinished, .started, .peerDown, .replyDropped] { bench.log.record(LaneEvent(name)) }
+    let lines = try bench.lines()
+    #expect(lines.map { $0.prefix(4) } == ["<7>{", "<6>{", "<4>{", "<2>{"])
+    for line in lines { _ = try StrictJSON.parse(String(line.dropFirst(3))) }
   }
 
   @Test func hostileTextIsBoundedAndEscaped() throws {

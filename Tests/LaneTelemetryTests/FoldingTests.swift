@@ -27,20 +27,78 @@ import Testing
       log.record(dropped(peer, connection: UInt64(step)))
       if step % 1000 == 0 { log.tick(now: 100 * second + UInt64(step) * 100_000) }
     }
+    // Told after 1, 3 and 7 seconds, and what is left at the end.
+    #expect(try bench.lines().count == 2 * (20 + 3))
+    log.finish()
     let lines = try bench.lines().map { try StrictJSON.parse($0) }
-    #expect(lines.count == 10 * 2 * 21)
+    #expect(lines.count == 2 * (20 + 4))
     for (peer, count) in sent {
       let own = lines.filter { $0["peer"] == .string("0.0.0.\(peer):17310") }
       let single = own.filter { $0["folded"] == nil }
       let folded = own.compactMap { $0["folded"]?.integer }
-      #expect(single.count == 200 && folded.count == 10)
+      #expect(single.count == 20 && folded.count == 4)
       #expect(UInt64(single.count) + folded.reduce(0, +) == count)
-      // The last one of the window is the example.
+      // The last one is the example.
       #expect(own.last?["connection"]?.integer == (peer == 2 ? 100_000 : 99_999))
     }
     #expect(log.count(.replyDropped) == 100_000)
     #expect(log.count(.replyDropped, .stampUnknown) == 100_000)
-    #expect(log.folded == 100_000 - 400)
+    #expect(log.folded == 100_000 - 40)
+  }
+
+  /// Ten minutes of three kinds: under 100 lines in the first minute, few in the others, and no event is lost.
+  @Test func aLongStormIsUnderAHundredLinesAMinute() throws {
+    let bench = try LogBench(.info)
+    let second: UInt64 = 1_000_000_000
+    var sent: UInt64 = 0
+    var linesByMinute: [Int] = []
+    var before = 0
+    for time in 0..<600 {
+      for _ in 0..<500 {
+        for reason in [Reason.stampUnknown, .payloadCRC, .offsetMismatch] { bench.log.record(dropped(1, reason)) }
+        sent += 3
+      }
+      bench.log.tick(now: UInt64(time + 1) * second)
+      guard time % 60 == 59 else { continue }
+      let count = try bench.lines().count
+      linesByMinute.append(count - before)
+      before = count
+    }
+    #expect(linesByMinute.max() ?? .max < 100 && linesByMinute.dropFirst(2).allSatisfy { $0 <= 6 }, "\(linesByMinute)")
+    bench.log.finish()
+    let told = try bench.lines().map { try StrictJSON.parse($0)["folded"]?.integer ?? 1 }
+    #expect(told.reduce(0, +) == sent)
+  }
+
+  /// The rest of a storm is told at the latest a minute after it; then single events have lines again.
+  @Test func aStormThatEndsIsToldOfAndForgotten() throws {
+    let bench = try LogBench(.info)
+    let second: UInt64 = 1_000_000_000
+    var now: UInt64 = 0
+    func passes(_ seconds: Int, events: Int) throws -> Int {
+      let before = try bench.lines().count
+      for _ in 0..<seconds {
+        for _ in 0..<events { bench.log.record(dropped(1)) }
+        now += second
+        bench.log.tick(now: now)
+      }
+      return try bench.lines().count - before
+    }
+    #expect(try passes(200, events: 30) == 20 + 8)
+    #expect(try passes(60, events: 0) == 1)
+    #expect(try passes(60, events: 0) == 0)
+    #expect(try passes(3, events: 1) == 3)
+    #expect(bench.log.folded == 200 * 30 - 20)
+  }
+
+  /// A storm that stops and goes by turns is one storm.
+  @Test func pausesDoNotBuyNewLines() throws {
+    let bench = try LogBench(.info)
+    for time in 0..<120 {
+      if time % 2 == 0 { for _ in 0..<100 { bench.log.record(dropped(1)) } }
+      bench.log.tick(now: UInt64(time + 1) * 1_000_000_000)
+    }
+    #expect(try bench.lines().count <= 20 + 7)
   }
 
   @Test func twentyAreToldOneByOneAndQuietWindowsSayNothing() throws {

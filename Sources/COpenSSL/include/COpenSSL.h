@@ -45,6 +45,11 @@ BIO *copenssl_socket_bio(struct copenssl_socket *socket);
 /// Counts the messages of a session in the structure, which must outlive it.
 void copenssl_count_messages(SSL *ssl, struct copenssl_socket *socket);
 
+/// The library context (OSSL_LIB_CTX(3)) for connections: of the default provider it has the decoders of certificates' public keys and
+/// the ciphers of TLS 1.3, and all of the rest. NULL, which is OpenSSL's own context, where the system's configuration has other
+/// providers, or FIPS. Made once, and never freed.
+OSSL_LIB_CTX *copenssl_narrow_library(void);
+
 // Macros.
 
 static inline int copenssl_set_min_version(SSL_CTX *context, int version) {

@@ -1,5 +1,6 @@
 public import CubeFSWire
 public import LaneCore
+public import LaneTelemetry
 public import NetEndpoint
 
 /// What an operator decides. Every default stands here, once, as the property's initial value; the file that
@@ -21,6 +22,8 @@ public struct Configuration: Sendable, Equatable {
   public var judge = Judge()
   /// `gate`: when a reply may be completed.
   public var gate = Gate()
+  /// `guard`: what is done about operations that conflict on one extent.
+  public var conflicts = Conflicts()
   /// `lanes`: connection pools per peer and class.
   public var lanes = Lanes()
   /// `limits`: sizes and counts.
@@ -29,6 +32,8 @@ public struct Configuration: Sendable, Equatable {
   public var timeouts = Timeouts()
   /// `log`: where it goes and how much.
   public var log = Log()
+  /// `recorder`: files with the packets that led to an alert.
+  public var recorder = Recorder()
   /// `metrics`: figures and readiness over HTTP.
   public var metrics = Metrics()
 
@@ -170,6 +175,17 @@ extension Configuration {
     public init() {}
   }
 
+  /// `guard`: the conflict guard.
+  public struct Conflicts: Sendable, Equatable {
+    /// `guard.mode`.
+    public var mode = ConflictGuard.Mode.serialize
+    /// `guard.atLimit`: what becomes of an operation that was held for as long as it may be.
+    public var atLimit = ConflictGuard.AtLimit.forward
+
+    /// The defaults.
+    public init() {}
+  }
+
   /// `lanes.<class>`: one pool of connections to one peer.
   public struct Lane: Sendable, Equatable {
     /// `maxConnections`: most connections to one peer.
@@ -285,6 +301,23 @@ extension Configuration {
     public var level: Level = .info
     /// `log.queue`: most bytes of lines that wait for a slow disk or pipe; more are counted and dropped.
     public var queue = 1 << 20
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// `recorder`.
+  public struct Recorder: Sendable, Equatable {
+    /// `recorder.directory`: where files go. Default: none, and nothing is recorded.
+    public var directory: String?
+    /// `recorder.payload`: how much of the packets.
+    public var payload: EvidencePayload = .headers
+    /// `recorder.maxFiles`: most files.
+    public var maxFiles = 1_000
+    /// `recorder.maxBytes`: most bytes of all files together.
+    public var maxBytes = 64 << 20
+    /// `recorder.maxAge`: when a file is removed.
+    public var maxAge: Duration = .seconds(30 * 24 * 3600)
 
     /// The defaults.
     public init() {}

@@ -217,6 +217,18 @@ extension ConfigurationField {
       write: { hasDefault ? quotedExcerpt($0[keyPath: path]) : nil })
   }
 
+  /// A path, or none.
+  static func optionalPath(_ name: String, _ path: Path<String?>, example: String, _ meaning: String) -> Self {
+    Self(
+      name: name, unit: "text", allowed: ConfigurationFields.pathAllowed, meaning: meaning, example: example,
+      read: { root, text, _ in
+        if let problem = ConfigurationFields.pathProblem(text) { return problem }
+        root[keyPath: path] = text
+        return nil
+      },
+      write: { $0[keyPath: path].map { quotedExcerpt($0) } })
+  }
+
   /// A text with a reader of its own, or none.
   /// - Parameters:
   ///   - parse: throws something that describes what is wrong with the text.

@@ -17,7 +17,7 @@ extension ConfigurationFields {
     -> ConfigurationField<TLSConfiguration>
   {
     .text(name, path, allowed: pathAllowed, example: example, hasDefault: false, "\(meaning) Required where a tls mode is not off.") {
-      $0.isEmpty ? "empty" : isPath($0) ? nil : "not a path"
+      pathProblem($0)
     }
   }
 
@@ -30,13 +30,9 @@ extension ConfigurationFields {
       "PEM file with this node's certificate and, after it, the intermediate ones."),
     tlsFile("key", \.key, example: "/etc/lanekeeper/tls/tls.key", "PEM file with the certificate's private key."),
     tlsFile("ca", \.ca, example: "/etc/lanekeeper/tls/ca.crt", "PEM file with the authorities that peers' certificates must lead to."),
-    .parsed(
-      "crl", \.crl, unit: "text", allowed: pathAllowed, example: "/etc/lanekeeper/tls/crl.pem",
-      "PEM file with the authorities' revocation lists. No key: revocation is not checked.",
-      parse: { text in
-        guard !text.isEmpty, isPath(text) else { throw FieldProblem(description: text.isEmpty ? "empty" : "not a path") }
-        return text
-      }, write: { _ in nil }),
+    .optionalPath(
+      "crl", \.crl, example: "/etc/lanekeeper/tls/crl.pem",
+      "PEM file with the authorities' revocation lists. No key: revocation is not checked."),
     .choice(
       "minVersion", \.minVersion, "The oldest TLS that is spoken. 1.2 is for peers that cannot do better; its ciphers are AEAD only."),
     .list(
@@ -52,7 +48,10 @@ extension ConfigurationFields {
       "handshakeTimeout", \.handshakeTimeout, .milliseconds(10)...(.seconds(60)), "A handshake that takes longer ends its connection."),
     .count(
       "maxHandshakes", \.maxHandshakes, 1...65_536, unit: "handshakes",
-      "Most handshakes in flight, per reactor."),
+      "Most handshakes in flight, for each listener."),
+    .count(
+      "maxHandshakesPerSource", \.maxHandshakesPerSource, 1...65_536, unit: "handshakes",
+      "Most of them from one address, so that one host that does not finish its own keeps nobody else out."),
     .duration(
       "reloadInterval", \.reloadInterval, .seconds(1)...(.seconds(86_400)), zero: "on SIGHUP only",
       "How often certificate, key, authorities and revocation lists are looked at; what has changed is used for new connections."),

@@ -1,5 +1,6 @@
 import CubeFSWire
 import LaneCore
+import LaneTelemetry
 import NetEndpoint
 
 /// The table of all keys, in the order in which the documentation and the default file list them.
@@ -118,6 +119,17 @@ enum ConfigurationFields {
       "A reply that its caller leaves unread for so long costs it the connection. Above what a rate limit in the datanode may pause."),
   ]
 
+  /// `guard`.
+  static let conflicts: [ConfigurationField<Configuration>] = [
+    .choice(
+      "guard.mode", \.conflicts.mode,
+      "serialize: of two operations that conflict on one extent, a delete and a repair, the later one waits; see README for how long. "
+        + "detect: they are told of. off: nothing."),
+    .choice(
+      "guard.atLimit", \.conflicts.atLimit,
+      "What becomes of an operation that has waited for as long as it may: forward lets it go on, refuse tells its caller to try again."),
+  ]
+
   /// `lanes.default` and `lanes.<class>`.
   static let lane: [ConfigurationField<Configuration.Lane>] = [
     .count("maxConnections", \.maxConnections, 1...65_535, unit: "connections", "Most connections to one peer."),
@@ -179,22 +191,38 @@ enum ConfigurationFields {
     .text(
       "log.path", \.log.path, allowed: "\"-\" for standard output, or \(pathAllowed)",
       example: "/var/log/lanekeeper.json", hasDefault: true, "Where log lines and alerts go."
-    ) { $0.isEmpty ? "empty" : isPath($0) ? nil : "not a path" },
+    ) { pathProblem($0) },
     .choice("log.level", \.log.level, "Lines of this level and graver ones are written."),
     .bytes(
       "log.queue", \.log.queue, (64 << 10)...(1 << 30),
       "Most bytes of lines that wait for a slow disk or pipe; further lines are counted and dropped."),
   ]
 
+  /// `recorder`.
+  static let recorder: [ConfigurationField<Configuration>] = [
+    .optionalPath(
+      "recorder.directory", \.recorder.directory, example: "/var/lib/lanekeeper/evidence",
+      "Where the flight recorder leaves a pcapng file with the last packets of both connections for each wrong reply, each dirty reuse "
+        + "and each conflict at its limit. Made with mode 0700 where it is missing; the files have 0600. No key: nothing is recorded."),
+    .choice(
+      "recorder.payload", \.recorder.payload,
+      "How much of the packets is kept: none, no byte of them, comments only; headers, the CubeFS headers, without payload and of Arg only what describes a hole; "
+        + "full, the first 256 bytes of Arg and payload, too, which may be of users' files."),
+    .count("recorder.maxFiles", \.recorder.maxFiles, 1...100_000, unit: "files", "Most files in the directory; the oldest go first."),
+    .bytes("recorder.maxBytes", \.recorder.maxBytes, (1 << 20)...(64 << 30), "Most bytes of all of them together."),
+    .duration("recorder.maxAge", \.recorder.maxAge, .seconds(60)...(.seconds(366 * 24 * 3600)), "A file of this age is removed."),
+  ]
+
   /// `metrics`.
   static let metrics: [ConfigurationField<Configuration>] = [
     .endpoint(
       "metrics.listen", \.metrics.listen, to: .listenOnLoopback, example: "127.0.0.1:15320",
-      "Where HTTP serves /metrics, in Prometheus' text format, and /readyz. No key: no port is opened. Port 0 takes any free port.")
+      "Where HTTP serves /metrics, in Prometheus' text format, /readyz, and /holds, who waits for whom in the conflict guard. No key: no port is opened. Port 0 takes any free port."
+    )
   ]
 
   /// Every key whose value hangs directly below `Configuration`.
-  static let fixed = top + outbound + inbound + judge + gate + limits + timeouts + log + metrics
+  static let fixed = top + outbound + inbound + judge + gate + conflicts + limits + timeouts + log + recorder + metrics
 
   /// True for 1 to 255 characters of `A-Z a-z 0-9 . _ : -`.
   static func isNodeName(_ text: String) -> Bool { (1...255).contains(text.utf8.count) && text.utf8.allSatisfy(isNodeByte) }
@@ -211,6 +239,9 @@ enum ConfigurationFields {
 
   /// What `isPath` takes, for people.
   static let pathAllowed = "a path of at most 4095 bytes without control characters"
+
+  /// What is wrong with a path; nil for one that can be.
+  static func pathProblem(_ text: String) -> String? { text.isEmpty ? "empty" : isPath(text) ? nil : "not a path" }
 
   /// True for at most 4095 bytes without control characters: PATH_MAX is 4096 with the closing NUL.
   static func isPath(_ text: String) -> Bool { text.utf8.count <= 4095 && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } }

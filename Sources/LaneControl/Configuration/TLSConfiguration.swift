@@ -24,8 +24,10 @@ public struct TLSConfiguration: Sendable, Equatable {
   public var allow = AllowList()
   /// `tls.handshakeTimeout`: longest handshake.
   public var handshakeTimeout: Duration = .seconds(5)
-  /// `tls.maxHandshakes`: most handshakes in flight, per reactor.
+  /// `tls.maxHandshakes`: most handshakes in flight, for each listener.
   public var maxHandshakes = 256
+  /// `tls.maxHandshakesPerSource`: most of them from one address.
+  public var maxHandshakesPerSource = 128
   /// `tls.reloadInterval`: how often the files are looked at; zero: on SIGHUP only.
   public var reloadInterval: Duration = .seconds(60)
   /// `tls.maxConnectionAge`: a connection is not leased again after this; zero: no limit but that of its lane.

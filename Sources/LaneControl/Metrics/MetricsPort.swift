@@ -45,6 +45,10 @@ struct MetricsPort {
         let reasons = Readiness.reasons(snapshot)
         return .init(isAvailable: reasons.isEmpty, body: Self.lines((reasons.isEmpty ? ["ok"] : reasons) + Readiness.remarks(snapshot)))
       },
+      AdminPage<ServiceSnapshot>(path: "/holds", contentType: "application/x-ndjson") { snapshot in
+        guard let snapshot else { return .init(isAvailable: false, body: Self.lines(Readiness.reasons(nil))) }
+        return .init(body: HoldsText.make(snapshot.status))
+      },
     ]
     do {
       server = try AdminServer(on: endpoint, pages: pages) { answer in mailbox.post { _ in answer(source.snapshot()) } }

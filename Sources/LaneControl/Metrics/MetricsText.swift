@@ -14,14 +14,17 @@ enum MetricsText {
     writeTunnels(snapshot.status.tunnels, &text)
     if let tls = snapshot.status.tls { writeTLS(tls, &text) }
     writeGate(snapshot.gate, &text)
+    if let conflicts = snapshot.status.conflicts { writeConflicts(conflicts, &text) }
     writeLog(snapshot, &text)
+    if let evidence = snapshot.evidence { writeEvidence(evidence, &text) }
     writeReactor(snapshot.stalls, &text)
     return text.text
   }
 
   private static func writeProcess(_ process: ProcessFigures, _ text: inout PrometheusText) {
-    text.family("lanekeeper_build_info", .gauge, "Always 1: the program's version, and the cubefsRelease it is configured for.")
-    text.sample(("version", process.version), ("cubefs_release", process.cubefsRelease), value: 1 as UInt64)
+    text.family(
+      "lanekeeper_build_info", .gauge, "Always 1: the program's version, the node's name, and the cubefsRelease it is configured for.")
+    text.sample(("version", process.version), ("node", process.node), ("cubefs_release", process.cubefsRelease), value: 1 as UInt64)
     text.family("process_start_time_seconds", .gauge, "When the process started, seconds since 1970.")
     text.sample(value: Double(process.startedAt) / 1e9)
     if let seconds = process.cpuSeconds {
@@ -180,6 +183,15 @@ enum MetricsText {
     text.histogram(bounds: WaitHistogram.bounds, counts: gate.waits.buckets, sum: gate.waits.sum)
   }
 
+  private static func writeConflicts(_ conflicts: ProxyStatus.Conflicts, _ text: inout PrometheusText) {
+    text.family("lanekeeper_guard_operations", .gauge, "Operations that the conflict guard keeps in mind.")
+    text.sample(value: count(conflicts.operations))
+    text.family("lanekeeper_guard_held_operations", .gauge, "Operations held for others on their extents; /holds names them.")
+    text.sample(value: count(conflicts.holds.count))
+    text.family("lanekeeper_guard_hold_seconds", .histogram, "How long operations were held, until they went on or were given up.")
+    text.histogram(bounds: WaitHistogram.bounds, counts: conflicts.waits.buckets, sum: conflicts.waits.sum)
+  }
+
   private static func writeLog(_ snapshot: ServiceSnapshot, _ text: inout PrometheusText) {
     text.family(
       "lanekeeper_log_lines_total", .counter, "Lines for the log: taken into its queue, dropped because it was full, failed to be written.")
@@ -188,6 +200,19 @@ enum MetricsText {
     text.sample(("result", "failed"), value: snapshot.log.failed)
     text.family("lanekeeper_log_events_folded_total", .counter, "Events that share a line with others like them.")
     text.sample(value: snapshot.folded)
+  }
+
+  private static func writeEvidence(_ figures: RecorderFigures, _ text: inout PrometheusText) {
+    text.family(
+      "lanekeeper_evidence_files_total", .counter,
+      "Files of the flight recorder: written, failed to be written, skipped because there were too many at once, removed to keep the bounds."
+    )
+    text.sample(("result", "written"), value: figures.files.written)
+    text.sample(("result", "failed"), value: figures.files.failed)
+    text.sample(("result", "skipped"), value: figures.skipped)
+    text.sample(("result", "removed"), value: figures.files.removed)
+    text.family("lanekeeper_evidence_failing", .gauge, "1 while the last attempt to write into recorder.directory failed.")
+    text.sample(value: figures.isFailing ? 1 as UInt64 : 0)
   }
 
   /// `StallHistogram`'s bucket n ends at 2^n µs; the last one has no end.

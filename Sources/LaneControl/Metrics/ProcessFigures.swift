@@ -7,14 +7,17 @@ internal import LinuxIO
 struct ProcessFigures: Sendable {
   /// The program's version.
   let version: String
+  /// The node's name, as configured.
+  let node: String
   /// `cubefsRelease`, as configured.
   let cubefsRelease: String
   /// When the process started, nanoseconds since 1970.
   let startedAt: UInt64
 
   /// Of a process that starts now.
-  init(version: String, cubefsRelease: CubeFSRelease) {
+  init(version: String, node: String, cubefsRelease: CubeFSRelease) {
     self.version = version
+    self.node = node
     self.cubefsRelease = cubefsRelease.rawValue
     startedAt = Timestamp.now()
   }

@@ -14,6 +14,8 @@ struct ServiceSnapshot: Sendable {
   var folded: UInt64
   var log: LogWriter.Counters
   var stalls: StallHistogram
+  /// Nil without a recorder.
+  var evidence: RecorderFigures?
   /// Reasons not to be ready that other parts have.
   var unreadiness: [String] = []
 }
@@ -25,14 +27,16 @@ final class SnapshotSource: @unchecked Sendable {
   let log: EventLog
   private let proxy: Proxy
   private let writer: LogWriter
+  private let recorder: Recorder?
   /// Asked each time, on the reactor's thread: nil, or why the service is not ready.
   var conditions: [() -> String?] = []
 
-  init(reactor: Reactor, proxy: Proxy, log: EventLog, writer: LogWriter) {
+  init(reactor: Reactor, proxy: Proxy, log: EventLog, writer: LogWriter, recorder: Recorder? = nil) {
     self.reactor = reactor
     self.proxy = proxy
     self.log = log
     self.writer = writer
+    self.recorder = recorder
   }
 
   /// On the reactor's thread.
@@ -40,6 +44,6 @@ final class SnapshotSource: @unchecked Sendable {
     ServiceSnapshot(
       status: proxy.status, accounting: proxy.accounting, inboundAccounting: proxy.inboundAccounting, gate: proxy.gateStatistics,
       events: log.counts, folded: log.folded,
-      log: writer.counters, stalls: reactor.stalls, unreadiness: conditions.compactMap { $0() })
+      log: writer.counters, stalls: reactor.stalls, evidence: recorder?.figures, unreadiness: conditions.compactMap { $0() })
   }
 }

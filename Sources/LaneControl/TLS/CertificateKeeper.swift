@@ -8,7 +8,7 @@ internal import LinuxIO
 /// What cannot be used changes nothing: the certificates in force stay, and an alert tells.
 final class CertificateKeeper {
   /// What to load, and when to tell.
-  struct Rules {
+  struct Rules: Equatable {
     var files: TLSFiles
     var minimum = TLSVersion.tls13
     /// How long after the last time files are loaded without a change; 0 where they are loaded only when somebody asks.

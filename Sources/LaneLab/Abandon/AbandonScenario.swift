@@ -1,6 +1,5 @@
 internal import CubeFSWire
 internal import NetEndpoint
-internal import Synchronization
 
 /// Callers leave replies unread, pool the connection and believe what they read next: first directly connected, then through
 /// the sidecar. The callers are one process, the sidecar another, the datanodes this one.
@@ -35,7 +34,7 @@ struct AbandonScenario {
     report.expect(direct.wrongBytes == 0, "the lab itself is wrong: \(direct.wrongBytes) wrong blocks without the sidecar")
     report.notes.append("direct: \(direct.summary)")
 
-    let sidecar = try SidecarProcess(program: options.program, peers: endpoints, sabotage: options.sabotage?.rawValue, tls: options.tls)
+    let sidecar = try SidecarProcess(options, peers: endpoints)
     try sidecar.waitUntilReady()
     progress("through the sidecar: \(options.rounds) rounds")
     let start = LabClock.nanoseconds
@@ -77,15 +76,15 @@ struct AbandonScenario {
 
 /// Threads that do nothing but keep the processors busy.
 private final class Stress: Sendable {
-  private let ended = Atomic<Bool>(false)
+  private let ended = LabFlag()
 
   init(threads: Int) {
     for _ in 0..<threads {
-      LabThread.detached { [self] in while !ended.load(ordering: .relaxed) {} }
+      LabThread.detached { [self] in while !ended.isRaised {} }
     }
   }
 
-  func end() { ended.store(true, ordering: .relaxed) }
+  func end() { ended.raise() }
 }
 
 extension AbandonTally {

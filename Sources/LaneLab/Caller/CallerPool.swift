@@ -12,11 +12,20 @@ final class CallerPool: @unchecked Sendable {
   }
 
   private let firstDials: Int
+  private let source: Endpoint?
+  private let namespace: LabNamespace?
   private let lock = LabLock()
   private var idle: [Endpoint: [Idle]] = [:]
 
-  /// - Parameter firstDials: connections that the first use dials.
-  init(firstDials: Int = 5) { self.firstDials = firstDials }
+  /// - Parameters:
+  ///   - firstDials: connections that the first use dials.
+  ///   - source: the address to dial from; nil for the kernel's choice.
+  ///   - namespace: where from; nil for the lab's own.
+  init(firstDials: Int = 5, source: Endpoint? = nil, namespace: LabNamespace? = nil) {
+    self.firstDials = firstDials
+    self.source = source
+    self.namespace = namespace
+  }
 
   /// A pooled connection, or a new one.
   func get(_ target: Endpoint) throws(LabIOError) -> LabSocket {
@@ -28,15 +37,18 @@ final class CallerPool: @unchecked Sendable {
     if isFirst {
       // Refused dials are passed over, as the original does.
       for _ in 0..<firstDials {
-        if let socket = try? LabSocket.connect(to: target) { put(socket, target, close: false) }
+        if let socket = try? connect(target) { put(socket, target, close: false) }
       }
     }
     while let next = lock.withLock({ takeFirst(target) }) {
       if LabClock.nanoseconds - next.since <= Self.idleLimit { return next.socket }
       next.socket.close()
     }
-    return try LabSocket.connect(to: target)
+    return try connect(target)
   }
+
+  /// A connection of its own, which the pool does not know.
+  func connect(_ target: Endpoint) throws(LabIOError) -> LabSocket { try LabSocket.connect(to: target, from: source, in: namespace) }
 
   /// Gives a connection back, or closes it.
   func put(_ socket: LabSocket, _ target: Endpoint, close: Bool) {

@@ -22,7 +22,7 @@ struct FollowerTransport {
     }
     let socket: LabSocket
     do throws(LabIOError) {
-      socket = try LabSocket.connect(to: target)
+      socket = try caller.pool.connect(target)
     } catch {
       for index in results.indices { results[index].note = "connect: \(error)" }
       return results

@@ -13,8 +13,12 @@ final class Cluster: @unchecked Sendable {
   let ledger = ReplyLedger()
   let oracle: ClusterOracle
   private(set) var datanodes: [ScriptedDatanode] = []
-  /// Where callers reach each datanode: its own address, or the sidecar's listener for it. Set before the first call.
-  var routes: [Endpoint] = []
+  /// Where the callers of each datanode reach each: its own address, or a sidecar's listener for it. Set before the first call.
+  var routes: [[Endpoint]] = []
+  /// By which address each datanode is known, to clients and in tasks. Set before the first call.
+  var addresses: [Endpoint] = []
+
+  private static let deleteAttempts = 5
 
   private let lock = LabLock()
   private var troubles: [ExtentKey: RepairTrouble]
@@ -22,14 +26,21 @@ final class Cluster: @unchecked Sendable {
   private var deletesAcknowledged: Set<ExtentKey> = []
   private var stopSignals: Set<UInt64>
   private var grown: Set<UInt64> = []
+  private let client: FaithfulCaller
+  private var deletes: [LabThread] = []
 
-  init(_ plan: ClusterPlan, seed: UInt64) throws(LabIOError) {
+  /// - Parameter hosts: one for each datanode and its callers, or none: then all are on the lab's own, at loopback addresses.
+  init(_ plan: ClusterPlan, seed: UInt64, hosts: [LabHost] = []) throws(LabIOError) {
     self.plan = plan
     contents = Contents(seed: seed)
     rules = DatanodeRules(release: plan.release, contents: contents)
     let contents = contents
     stores = (0..<ClusterPlan.nodeCount).map { _ in ReplicaStore(contents) }
-    callers = (0..<ClusterPlan.nodeCount).map { _ in FaithfulCaller(CallerOptions(release: plan.release)) }
+    callers = (0..<ClusterPlan.nodeCount).map { index in
+      FaithfulCaller(
+        CallerOptions(release: plan.release), pool: CallerPool(namespace: index < hosts.count ? hosts[index].namespace : nil))
+    }
+    client = FaithfulCaller(CallerOptions(release: plan.release))
     oracle = ClusterOracle(ledger)
     troubles = plan.troubles
     stopSignals = Set(plan.partitions.filter(\.stopsTinyDelete).map(\.id))
@@ -38,7 +49,9 @@ final class Cluster: @unchecked Sendable {
     }
     for index in 0..<ClusterPlan.nodeCount {
       let address = Endpoint(address: 0x7F00_0200 + UInt32(index + 2), port: 0)
-      let datanode = try ScriptedDatanode(at: address, rules: rules, script: FaultScript()) { [weak self] datanode, socket, number in
+      let host = index < hosts.count ? hosts[index] : nil
+      let datanode = try ScriptedDatanode(at: address, host: host, rules: rules, script: FaultScript()) {
+        [weak self] datanode, socket, number in
         guard let self else { return }
         var connection = ReplicaConnection(
           node: ClusterNode(cluster: self, index: index), socket: socket, ledger: datanode.ledger, number: number)
@@ -46,16 +59,18 @@ final class Cluster: @unchecked Sendable {
       }
       datanodes.append(datanode)
     }
-    routes = endpoints
+    addresses = endpoints
+    routes = Array(repeating: endpoints, count: ClusterPlan.nodeCount)
   }
 
   var endpoints: [Endpoint] { datanodes.map(\.endpoint) }
 
   /// The datanode with that address in a task.
-  func node(at address: String) -> Int? { endpoints.firstIndex { "\($0)" == address } }
+  func node(at address: String) -> Int? { addresses.firstIndex { "\($0)" == address } }
 
   func stop() {
     for caller in callers { caller.pool.closeAll() }
+    client.pool.closeAll()
     for datanode in datanodes { datanode.stop() }
   }
 
@@ -76,17 +91,47 @@ final class Cluster: @unchecked Sendable {
   /// True once for a partition: now its leader's file of tiny deletes grows.
   func takeGrowth(_ partition: UInt64) -> Bool { lock.withLock { grown.insert(partition).inserted } }
 
-  /// A client deletes an extent: the leader deletes its own copy and has the followers delete theirs. Returns when they have,
-  /// or when the leader has given up.
-  func delete(_ key: ExtentKey) {
+  /// A delete of an extent begins, on a thread of its own: the leader deletes its own copy and has the followers delete theirs.
+  func beginDelete(_ key: ExtentKey) {
     guard let partition = plan.partitions.first(where: { $0.id == key.partition }) else { return }
     guard lock.withLock({ deletesBegun.insert(key).inserted }) else { return }
+    let thread = LabThread { [self] in
+      guard plan.hasClients ? askForDelete(key, of: partition) : delete(key, of: partition) else { return }
+      lock.withLock { _ = deletesAcknowledged.insert(key) }
+      oracle.note { $0.deletesDone += 1 }
+    }
+    lock.withLock { deletes.append(thread) }
+  }
+
+  /// The client's request is not played: as where it comes by smux (PROTOCOL.md section 4).
+  private func delete(_ key: ExtentKey, of partition: ClusterPlan.Partition) -> Bool {
     stores[partition.leader].delete(key)
     let leader = ClusterNode(cluster: self, index: partition.leader)
-    let acknowledged = partition.replicas.dropFirst().count { leader.forwardDelete(key, to: $0) }
-    guard acknowledged == partition.replicas.count - 1 else { return }
-    lock.withLock { _ = deletesAcknowledged.insert(key) }
-    oracle.note { $0.deletesDone += 1 }
+    return partition.replicas.dropFirst().count { leader.forwardDelete(key, to: $0) } == partition.replicas.count - 1
+  }
+
+  /// A client asks the leader, and does not give up at once.
+  private func askForDelete(_ key: ExtentKey, of partition: ClusterPlan.Partition) -> Bool {
+    (0..<Self.deleteAttempts).contains { _ in askForDeleteOnce(key, of: partition) }
+  }
+
+  /// CubeFS `metanode/packet.go` `NewPacketToDeleteExtent`, v3.3.0: the followers' addresses are in Arg.
+  private func askForDeleteOnce(_ key: ExtentKey, of partition: ClusterPlan.Partition) -> Bool {
+    let followers = partition.replicas.dropFirst()
+    let names = Array(followers.map { "\(addresses[$0])/" }.joined().utf8)
+    let request = LabPacket.request(0x02, partition: key.partition, extent: key.extent, extentType: 1, argument: names)
+    var operation = LabOperation(request: request, site: .follower)
+    operation.request.header.remainingFollowers = UInt8(followers.count)
+    operation.request.header.kernelOffset = ledger.nextSerial()
+    oracle.started(operation, from: ClusterPlan.client, to: partition.leader)
+    let results = FollowerTransport(caller: client, target: addresses[partition.leader], depth: 1).run([operation])
+    for result in results { oracle.ended(result, from: ClusterPlan.client, to: partition.leader) }
+    return results.first?.outcome == .delivered
+  }
+
+  /// Waits until each delete is done, or was given up.
+  func finishDeletes() {
+    for thread in lock.withLock({ deletes }) { thread.join() }
   }
 
   /// The extents of a partition whose delete has begun.

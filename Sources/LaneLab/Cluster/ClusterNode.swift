@@ -10,6 +10,8 @@ struct ClusterNode: Sendable {
   /// CubeFS `datanode/const.go` `MinTinyExtentDeleteRecordSyncSize`, bytes.
   private static let tinyDeleteLag: Int64 = 4 << 20
   private static let deleteAttempts = 5
+  /// For how long a disk's rate limit, or a leader's other work, leaves a delete the time to overtake: nanoseconds.
+  static let delay: Int64 = 150_000_000
 
   var store: ReplicaStore { cluster.stores[index] }
   private var caller: FaithfulCaller { cluster.callers[index] }
@@ -22,7 +24,7 @@ struct ClusterNode: Sendable {
     operation.request.header.kernelOffset = cluster.ledger.nextSerial()
     operation.local = local
     cluster.oracle.started(operation, from: index, to: target)
-    let result = caller.run(operation, to: cluster.routes[target])
+    let result = caller.run(operation, to: cluster.routes[index][target])
     return (result, cluster.oracle.ended(result, from: index, to: target))
   }
 
@@ -35,11 +37,12 @@ struct ClusterNode: Sendable {
   /// CubeFS `datanode/data_partition_repair.go` `repair`: asks who has what, and has each replica do its part.
   func repair(_ partition: ClusterPlan.Partition, tiny: Bool) {
     let ids = tiny ? partition.tinyExtents : nil
-    let address = "\(cluster.endpoints[index])"
+    let address = "\(cluster.addresses[index])"
     let size = store.tinyDeleteFileSize(partition.id)
     var known: [[ExtentWatermark]?] = [store.watermarks(partition.id, tiny: ids, source: address)]
     for follower in partition.replicas.dropFirst() { known.append(watermarks(partition.id, tiny: ids, of: follower)) }
     let tasks = RepairTask.prepare(known) { store.isDeleted(ExtentKey(partition: partition.id, extent: $0)) }
+    deleteBeforeNotify(partition, tasks)
     var notifiers: [LabThread] = []
     for (follower, task) in zip(partition.replicas, tasks).dropFirst() {
       guard var task else { continue }
@@ -60,6 +63,22 @@ struct ClusterNode: Sendable {
     endTroubles(partition.id)
   }
 
+  /// Clients delete extents that the tasks name already, and the followers obey before the notifies go out, unless somebody holds the
+  /// deletes.
+  private func deleteBeforeNotify(_ partition: ClusterPlan.Partition, _ tasks: [RepairTask?]) {
+    var victims: [(follower: Int, key: ExtentKey)] = []
+    for (follower, task) in zip(partition.replicas, tasks).dropFirst() {
+      for mark in task?.created ?? [] {
+        let key = ExtentKey(partition: partition.id, extent: mark.extent)
+        guard cluster.takeTrouble(key, where: { $0 == .deletedBeforeNotify }) != nil else { continue }
+        cluster.beginDelete(key)
+        victims.append((follower, key))
+      }
+    }
+    let deadline = LabClock.nanoseconds + Self.delay
+    for (follower, key) in victims { cluster.stores[follower].waitUntilDeleted(key, deadline: deadline) }
+  }
+
   /// There is space on the disk again, and the partition is back.
   private func endTroubles(_ partition: UInt64) {
     store.isFull = false
@@ -72,7 +91,7 @@ struct ClusterNode: Sendable {
     guard result.outcome == .delivered, let reply = result.accepted.last else { return nil }
     let list = ExtentWatermark.list(LabJSON(reply.payload))
     if list == nil { cluster.oracle.note { $0.unparsed["unmarshal json", default: 0] += 1 } }
-    return list?.map { ExtentWatermark(extent: $0.extent, size: $0.size, source: "\(cluster.endpoints[target])") }
+    return list?.map { ExtentWatermark(extent: $0.extent, size: $0.size, source: "\(cluster.addresses[target])") }
   }
 
   /// CubeFS `datanode/partition_raft.go` `updateMaxMinAppliedID`: asks all replicas, and tells them the least.
@@ -87,18 +106,33 @@ struct ClusterNode: Sendable {
     }
   }
 
-  /// Has one follower delete an extent, by a connection of its own.
+  /// Has one follower delete an extent, by a connection of its own, and does not give up at once.
   /// - Returns: true where it said that it did.
   func forwardDelete(_ key: ExtentKey, to follower: Int) -> Bool {
-    for _ in 0..<Self.deleteAttempts {
-      var operation = LabOperation(request: .request(0x02, partition: key.partition, extent: key.extent, extentType: 1), site: .follower)
-      operation.request.header.kernelOffset = cluster.ledger.nextSerial()
-      cluster.oracle.started(operation, from: index, to: follower)
-      let results = FollowerTransport(caller: caller, target: cluster.routes[follower], depth: 1).run([operation])
-      for result in results { cluster.oracle.ended(result, from: index, to: follower) }
-      if results.first?.outcome == .delivered { return true }
+    (0..<Self.deleteAttempts).contains { _ in forwardDeleteOnce(key, to: follower) }
+  }
+
+  private func forwardDeleteOnce(_ key: ExtentKey, to follower: Int) -> Bool {
+    var operation = LabOperation(request: .request(0x02, partition: key.partition, extent: key.extent, extentType: 1), site: .follower)
+    operation.request.header.kernelOffset = cluster.ledger.nextSerial()
+    cluster.oracle.started(operation, from: index, to: follower)
+    let results = FollowerTransport(caller: caller, target: cluster.routes[index][follower], depth: 1).run([operation])
+    for result in results { cluster.oracle.ended(result, from: index, to: follower) }
+    return results.first?.outcome == .delivered
+  }
+
+  /// What a leader does for a client that deletes an extent: its own copy goes at once, and all followers are asked at the same time.
+  /// CubeFS `repl/repl_protocol.go`, v3.3.0.
+  /// - Returns: true where all followers said that they did.
+  func lead(deleteOf key: ExtentKey) -> Bool {
+    store.delete(key)
+    guard let partition = cluster.plan.partitions.first(where: { $0.id == key.partition }) else { return false }
+    let hasFailed = LabFlag()
+    let threads = partition.replicas.dropFirst().map { follower in
+      LabThread { if !forwardDeleteOnce(key, to: follower) { hasFailed.raise() } }
     }
-    return false
+    for thread in threads { thread.join() }
+    return !hasFailed.isRaised
   }
 
   // MARK: As new replica
@@ -161,7 +195,10 @@ struct ClusterNode: Sendable {
       isTiny ? 0x15 : 0x09, partition: partition, extent: mark.extent, offset: start, size: UInt32(clamping: mark.size - start),
       extentType: isTiny ? 0 : 1)
     let steps = ExtentSteps(node: self, key: key, end: mark.size)
-    let result = ask(request, .repair, of: source, local: steps)
+    let (result, isStale) = asked(request, .repair, of: source, local: steps)
+    let isGone = result.errorReply?.header.resultCode == .init(0xF5)
+    // An error in place of the first block is no abort: the extent was gone before.
+    if isGone, !isStale, !result.accepted.isEmpty { cluster.oracle.note { $0.abortedRepairs += 1 } }
     if result.outcome == .delivered, store.size(key) >= mark.size { cluster.oracle.note { $0.repairsCompleted += 1 } }
     countLeftBehind(result)
   }
@@ -199,7 +236,7 @@ private struct ExtentSteps: LocalSteps {
     switch cluster.takeTrouble(key, where: { $0 == .diskFull(beforeRead: replies) || $0 == .detached(beforeRead: replies) }) {
     case .diskFull: node.store.isFull = true
     case .detached: node.store.setAttached(false, key.partition)
-    case .deleted, nil: break
+    case .deleted, .deletedBeforeNotify, nil: break
     }
     if cluster.plan.release == .v3_3_0 {
       if node.store.isFull { throw .local("disk is full, can't do repair write any more") }
@@ -215,10 +252,14 @@ private struct ExtentSteps: LocalSteps {
     let met = cluster.takeTrouble(key) { trouble in
       if case .deleted(let at) = trouble { number > at || isLast } else { false }
     }
-    // The disk's rate limit holds a write for as long as it takes the delete to come from the leader.
-    if met != nil { cluster.delete(key) }
+    // The disk's rate limit holds a write for as long as it takes the delete to come from the leader, unless somebody holds that.
+    if met != nil {
+      cluster.beginDelete(key)
+      node.store.waitUntilDeleted(key, deadline: LabClock.nanoseconds + ClusterNode.delay)
+    }
     let bytes = reply.payload.isEmpty ? [UInt8](repeating: 0, count: Int(clamping: min(count, 1 << 27))) : reply.payload
     do throws(ReplicaStore.Failure) { try node.store.append(bytes, to: key, at: offset) } catch {
+      if case .deleted = error { cluster.oracle.note { $0.abortedRepairs += 1 } }
       throw .local("streamRepairExtent repair data error: \(error)")
     }
   }

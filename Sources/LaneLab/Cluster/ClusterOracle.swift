@@ -68,6 +68,8 @@ final class ClusterOracle: @unchecked Sendable {
     var deletesDone = 0
     var extentsWrong = 0
     var ghosts = 0
+    /// Reads that ended in the middle because their extent was deleted under them, at either end.
+    var abortedRepairs = 0
     var earlyStarts = 0
     /// Streams that were left with replies due while their connection went back to the pool.
     var leftBehind = 0
@@ -96,6 +98,7 @@ final class ClusterOracle: @unchecked Sendable {
       sum.deletesDone += other.deletesDone
       sum.extentsWrong += other.extentsWrong
       sum.ghosts += other.ghosts
+      sum.abortedRepairs += other.abortedRepairs
       sum.earlyStarts += other.earlyStarts
       sum.leftBehind += other.leftBehind
       sum.examples = Array((one.examples + other.examples).prefix(ClusterOracle.mostExamples))

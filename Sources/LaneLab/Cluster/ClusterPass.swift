@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// Plays a cluster's story once: every leader's rounds and every new replica's wait, at once, until all replicas are whole.
 struct ClusterPass {
   /// Rounds of one leader, at most.
@@ -17,15 +15,16 @@ struct ClusterPass {
     for partition in cluster.plan.partitions {
       let leader = ClusterNode(cluster: cluster, index: partition.leader)
       let replica = ClusterNode(cluster: cluster, index: partition.newReplica)
-      let ended = Ended()
+      let ended = LabFlag()
       threads.append(
         LabThread {
           lead(partition, leader, until: deadline)
-          ended.set()
+          ended.raise()
         })
       threads.append(LabThread { waitForRaft(partition, replica, ended) })
     }
     for thread in threads { thread.join() }
+    cluster.finishDeletes()
     cluster.compare()
   }
 
@@ -39,17 +38,11 @@ struct ClusterPass {
     }
   }
 
-  private func waitForRaft(_ partition: ClusterPlan.Partition, _ replica: ClusterNode, _ ended: Ended) {
+  private func waitForRaft(_ partition: ClusterPlan.Partition, _ replica: ClusterNode, _ ended: LabFlag) {
     var wanted = ClusterNode.LeaderSize()
-    while !ended.isSet, !replica.startRaftIfRepaired(partition, &wanted) {
+    while !ended.isRaised, !replica.startRaftIfRepaired(partition, &wanted) {
       // The original asks every five seconds.
       LabClock.sleep(milliseconds: 10)
     }
   }
-}
-
-private final class Ended: Sendable {
-  private let flag = Atomic<Bool>(false)
-  var isSet: Bool { flag.load(ordering: .acquiring) }
-  func set() { flag.store(true, ordering: .releasing) }
 }

@@ -14,6 +14,8 @@ enum RepairTrouble: Sendable, Equatable {
   case detached(beforeRead: Int)
   /// The extent is deleted while that reply is written to it.
   case deleted(atReply: Int)
+  /// The extent is deleted after a replica has said that it lacks it, and before the notify that has it created.
+  case deletedBeforeNotify
 }
 
 /// Partitions of a node that is decommissioned, each with a new and empty replica, and what happens while they are repaired.
@@ -23,10 +25,14 @@ struct ClusterPlan: Sendable {
   enum Story: Sendable {
     /// Every way to abandon a stream that the release has, and deletes of the extents in flight.
     case decommission
+    /// The same, but it is clients that have the leader delete, and some of the deletes come before the notify.
+    case decommissionWithClients
     /// Partitions are detached while they are repaired.
     case detached
     /// Each extent is named four times in a notify.
     case repeatedNotify
+
+    var isDecommission: Bool { self == .decommission || self == .decommissionWithClients }
   }
 
   struct Partition: Sendable {
@@ -48,6 +54,8 @@ struct ClusterPlan: Sendable {
   }
 
   static let nodeCount = 4
+  /// In the place of a node's index: a client.
+  static let client = 4
   static let blockLength: Int64 = 128 << 10
   /// A file of tiny deletes that fills two replies of 14 to the last byte: any growth is a third that its reader never reads.
   static let twoChunks: Int64 = 4_800_000
@@ -59,6 +67,8 @@ struct ClusterPlan: Sendable {
   let troubles: [ExtentKey: RepairTrouble]
   /// How often a notify names each extent.
   let naming: Int
+  /// Clients ask the leader for each delete.
+  let hasClients: Bool
 
   /// - Parameters:
   ///   - number: tells the plans of a run apart.
@@ -67,11 +77,12 @@ struct ClusterPlan: Sendable {
     var random = LabRandom(seed: LabRandom.mix(seed &+ UInt64(number)) ^ (release == .v3_3_0 ? 330 : 353))
     self.release = release
     self.naming = naming ?? (story == .repeatedNotify ? 4 : 1)
+    hasClients = story == .decommissionWithClients
     var partitions: [Partition] = []
     var troubles: [ExtentKey: RepairTrouble] = [:]
     for (place, replicas) in Self.placements.enumerated() {
       let id = UInt64(number + 1) << 16 | UInt64(place + 1)
-      let tiny: [UInt64] = story == .decommission ? [1 + UInt64(random.below(64))] : []
+      let tiny: [UInt64] = story.isDecommission ? [1 + UInt64(random.below(64))] : []
       var extents: [UInt64: Int64] = [:]
       for extent in Self.firstExtent..<Self.firstExtent + 4 + UInt64(random.below(3)) {
         let key = ExtentKey(partition: id, extent: extent)
@@ -84,7 +95,7 @@ struct ClusterPlan: Sendable {
       for extent in tiny {
         troubles[ExtentKey(partition: id, extent: extent)] = Self.trouble(story, release, extent, 2, &random)
       }
-      let hasRecords = story == .decommission
+      let hasRecords = story.isDecommission
       partitions.append(
         Partition(
           id: id, replicas: replicas, extents: extents, tinyExtents: tiny, tinyDeleteFileSize: hasRecords ? Self.twoChunks : 0,
@@ -119,7 +130,10 @@ struct ClusterPlan: Sendable {
 
   /// True where the trouble ends in a delete.
   func isVictim(_ key: ExtentKey) -> Bool {
-    if case .deleted = troubles[key] { true } else { false }
+    switch troubles[key] {
+    case .deleted, .deletedBeforeNotify: true
+    case .diskFull, .detached, nil: false
+    }
   }
 
   private static func trouble(
@@ -136,6 +150,14 @@ struct ClusterPlan: Sendable {
       switch random.below(10) {
       case 0..<3: return leave
       case 3..<6 where extent > LabExtent.lastTiny: return .deleted(atReply: random.below(blocks - 1))
+      default: return nil
+      }
+    case .decommissionWithClients:
+      if isList(extent) { return leave }
+      switch random.below(10) {
+      case 0..<2: return leave
+      case 2..<5 where extent > LabExtent.lastTiny: return .deleted(atReply: random.below(blocks - 1))
+      case 5..<8 where extent > LabExtent.lastTiny: return .deletedBeforeNotify
       default: return nil
       }
     }

@@ -45,7 +45,13 @@ struct ReplicaConnection {
     switch request.header.opcode.rawValue {
     case 0x02:
       // A tiny extent's delete has a body; only the leader's file of them is followed here.
-      if request.payload.isEmpty { store.delete(key) }
+      guard request.header.remainingFollowers > 0 else {
+        if request.payload.isEmpty { store.delete(key) }
+        return try send(rules.mutated(request), request)
+      }
+      guard node.lead(deleteOf: key) else {
+        return try fail(rules.error(request, .init(0xF3), "ActionMarkDelete_follower"), request)
+      }
       try send(rules.mutated(request), request)
     case 0x07:
       let tiny = request.header.extentType & ExtentTypeBits.normal == 0 ? LabJSON.numbers(request.payload) : nil

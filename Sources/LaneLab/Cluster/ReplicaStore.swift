@@ -75,12 +75,19 @@ final class ReplicaStore: @unchecked Sendable {
     if let failure { throw failure }
   }
 
-  /// Deletes an extent.
+  /// Deletes an extent, also one that is not there.
   func delete(_ key: ExtentKey) {
-    lock.withLock {
+    lock.change {
       partitions[key.partition]?.extents[key.extent] = nil
       _ = partitions[key.partition]?.deleted.insert(key.extent)
     }
+  }
+
+  /// Waits until an extent was deleted, but not beyond `deadline`, nanoseconds of `LabClock`.
+  /// - Returns: true where it was.
+  @discardableResult
+  func waitUntilDeleted(_ key: ExtentKey, deadline: Int64) -> Bool {
+    lock.wait(until: { partitions[key.partition]?.deleted.contains(key.extent) ?? true }, deadline: deadline)
   }
 
   /// What GetAllWatermarks answers: all normal extents, or those tiny ones.

@@ -13,6 +13,7 @@ final class ScriptedDatanode: @unchecked Sendable {
   typealias Session = @Sendable (_ datanode: ScriptedDatanode, _ socket: LabSocket, _ number: Int) -> Void
 
   private let session: Session
+  private let host: LabHost?
   private let lock = LabLock()
   private var listener: LabListener?
   private var acceptor: LabThread?
@@ -22,8 +23,12 @@ final class ScriptedDatanode: @unchecked Sendable {
   /// Listens at once and serves until `stop`.
   /// - Parameters:
   ///   - endpoint: a loopback address; port 0 lets the kernel choose.
+  ///   - host: where; nil for the lab's own. Then it listens at all addresses of the host, at the port of its endpoint.
   ///   - session: what it does with a connection, where that is not what its rules and its script say.
-  init(at endpoint: Endpoint, rules: DatanodeRules, script: FaultScript, session: Session? = nil) throws(LabIOError) {
+  init(
+    at endpoint: Endpoint, host: LabHost? = nil, rules: DatanodeRules, script: FaultScript, session: Session? = nil
+  ) throws(LabIOError) {
+    self.host = host
     self.rules = rules
     self.script = script
     self.session =
@@ -32,8 +37,8 @@ final class ScriptedDatanode: @unchecked Sendable {
           socket: socket, number: number, rules: datanode.rules, script: datanode.script, ledger: datanode.ledger)
         connection.run()
       }
-    let listener = try LabListener(endpoint)
-    self.endpoint = listener.endpoint
+    let listener = try LabListener(host?.anyAddress ?? endpoint, in: host?.namespace)
+    self.endpoint = host?.endpoint ?? listener.endpoint
     self.listener = listener
     startAccepting(listener)
   }
@@ -51,7 +56,7 @@ final class ScriptedDatanode: @unchecked Sendable {
 
   /// Listens again at the same address, as a datanode that comes back.
   func restart() throws(LabIOError) {
-    let again = try LabListener(endpoint)
+    let again = try LabListener(host?.anyAddress ?? endpoint, in: host?.namespace)
     stopping.store(false, ordering: .releasing)
     listener = again
     startAccepting(again)

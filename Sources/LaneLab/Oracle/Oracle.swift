@@ -27,6 +27,21 @@ final class Oracle: @unchecked Sendable {
     }
 
     var ended: Int { outcomes.values.reduce(0, +) }
+    /// Those of both.
+    static func + (one: Findings, other: Findings) -> Findings {
+      var sum = one
+      sum.started += other.started
+      sum.operations.merge(other.operations, uniquingKeysWith: +)
+      sum.outcomes.merge(other.outcomes, uniquingKeysWith: +)
+      sum.staleAccepted += other.staleAccepted
+      sum.wrongBytes += other.wrongBytes
+      sum.badErrorReplies += other.badErrorReplies
+      sum.wrongOperations.merge(other.wrongOperations) { first, _ in first }
+      sum.failedOperations.formUnion(other.failedOperations)
+      sum.causes.merge(other.causes, uniquingKeysWith: +)
+      return sum
+    }
+
     /// Operations without any outcome.
     var lost: Int { started - ended }
   }

@@ -16,17 +16,19 @@ struct ClusterScenario {
   func run(_ report: inout LabReport) throws {
     var direct = ClusterOracle.Findings()
     var sidecar = ClusterOracle.Findings()
+    var conflicts = SidecarLog.Conflicts()
     var victims = 0
     var stale: [CubeFSRelease: (direct: Int, sidecar: Int)] = [:]
     let count = options.rounds * Self.clustersPerRound
+    let passage = options.guardMode == nil ? "the sidecar" : "the sidecars"
     for number in 0..<count {
       for release in releases {
         let plan = ClusterPlan(story, release: release, seed: options.seed, number: number)
         victims += plan.troubles.keys.count { plan.isVictim($0) }
         progress("cluster \(number + 1) of \(count), datanodes of \(release.rawValue), directly connected")
         let without = try runDirect(plan)
-        progress("cluster \(number + 1) of \(count), datanodes of \(release.rawValue), through the sidecar")
-        let with = try runThroughSidecar(plan, &report)
+        progress("cluster \(number + 1) of \(count), datanodes of \(release.rawValue), through \(passage)")
+        let with = try runThroughSidecar(plan, &report, &conflicts)
         stale[release, default: (0, 0)].direct += without.staleAccepted
         stale[release, default: (0, 0)].sidecar += with.staleAccepted
         direct = direct + without
@@ -39,6 +41,10 @@ struct ClusterScenario {
     }
     report.show(direct, sidecar)
     report.judge(direct, sidecar, victims: victims)
+    if let mode = options.guardMode {
+      report.show(direct, sidecar, conflicts)
+      report.judge(mode, sidecar, conflicts)
+    }
   }
 
   private func runDirect(_ plan: ClusterPlan) throws -> ClusterOracle.Findings {
@@ -48,16 +54,30 @@ struct ClusterScenario {
     return cluster.oracle.findings
   }
 
-  private func runThroughSidecar(_ plan: ClusterPlan, _ report: inout LabReport) throws -> ClusterOracle.Findings {
+  private func runThroughSidecar(
+    _ plan: ClusterPlan, _ report: inout LabReport, _ conflicts: inout SidecarLog.Conflicts
+  ) throws -> ClusterOracle.Findings {
+    if let mode = options.guardMode { return try runGuarded(plan, mode, &report, &conflicts) }
+    if !options.hosts.isEmpty { return try runOnHosts(plan, &report) }
     let cluster = try Cluster(plan, seed: options.seed)
-    let sidecar = try SidecarProcess(
-      program: options.program, peers: cluster.endpoints, sabotage: options.sabotage?.rawValue, tls: options.tls)
+    let sidecar = try SidecarProcess(options, peers: cluster.endpoints)
     try sidecar.waitUntilReady()
-    cluster.routes = sidecar.listeners
+    cluster.routes = Array(repeating: sidecar.listeners, count: ClusterPlan.nodeCount)
     ClusterPass(cluster: cluster).run()
     for caller in cluster.callers { caller.pool.closeAll() }
     report.judgeEnd(of: sidecar, peers: cluster.datanodes, options) { _, _ in }
     cluster.stop()
+    return cluster.oracle.findings
+  }
+}
+
+extension ClusterScenario {
+  /// Each datanode on a host of its own, whose sidecar somebody else has started and will judge.
+  private func runOnHosts(_ plan: ClusterPlan, _ report: inout LabReport) throws -> ClusterOracle.Findings {
+    let cluster = try Cluster(plan, seed: options.seed, hosts: options.hosts)
+    ClusterPass(cluster: cluster).run()
+    cluster.stop()
+    report.complaints += cluster.datanodes.flatMap(\.ledger.violations)
     return cluster.oracle.findings
   }
 }

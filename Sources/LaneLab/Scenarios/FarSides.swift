@@ -17,18 +17,7 @@ final class FarSides {
   init(program: String, datanodes: [Endpoint], listening endpoints: [Endpoint]) throws(Failure) {
     self.endpoints = endpoints
     directory = try LabDirectory()
-    let certificates = directory.file("tls")
-    let issue = try ChildProcess(
-      program: program, words: ["certs", "init", certificates, "--name", "lab", "--dns", "lab.test"], logPath: directory.file("certs.log"))
-    guard issue.wait(forSeconds: 10) == 0 else { throw Failure(description: "lanekeeper certs init: \(issue.log)") }
-    let identity = """
-      tls:
-        certificate: \(certificates)/lab.pem
-        key: \(certificates)/lab.key
-        ca: \(certificates)/ca.pem
-        allow: ["dns:lab.test"]
-
-      """
+    let identity = try directory.makeIdentity(program)
     settings = identity + "  outbound: {mode: strict}\n"
     for (number, (listen, datanode)) in zip(endpoints, datanodes).enumerated() {
       let path = directory.file("far-\(number).yaml")
@@ -59,4 +48,23 @@ final class FarSides {
 
   /// Removes configurations, certificates and logs.
   func removeFiles() { directory.remove() }
+}
+
+extension LabDirectory {
+  /// Makes an authority and one certificate for all, as an operator does for a trial.
+  /// - Returns: the start of a section `tls` that names them.
+  func makeIdentity(_ program: String) throws(ChildProcess.Failure) -> String {
+    let certificates = file("tls")
+    let issue = try ChildProcess(
+      program: program, words: ["certs", "init", certificates, "--name", "lab", "--dns", "lab.test"], logPath: file("certs.log"))
+    guard issue.wait(forSeconds: 10) == 0 else { throw ChildProcess.Failure(description: "lanekeeper certs init: \(issue.log)") }
+    return """
+      tls:
+        certificate: \(certificates)/lab.pem
+        key: \(certificates)/lab.key
+        ca: \(certificates)/ca.pem
+        allow: ["dns:lab.test"]
+
+      """
+  }
 }

@@ -1,6 +1,5 @@
 internal import CubeFSWire
 internal import NetEndpoint
-internal import Synchronization
 
 /// One side dies in mid-stream; afterwards everything works again, and every operation has an end.
 struct KillScenario {
@@ -11,8 +10,8 @@ struct KillScenario {
   func runPeerKill(_ report: inout LabReport) throws {
     let run = try SidecarRun(options)
     let (world, routes) = (run.world, run.routes)
-    let enough = Flag()
-    let findings = Box()
+    let enough = LabFlag()
+    let findings = FindingsBox()
     let thread = LabThread { [options, progress] in
       var number: UInt64 = 20
       while !enough.isRaised {
@@ -43,7 +42,7 @@ struct KillScenario {
   func runCallerKill(_ report: inout LabReport) throws {
     let run = try SidecarRun(options)
     let load = LabPass(world: run.world, routes: run.routes, seed: options.seed, number: 1, perClass: 300 * options.rounds)
-    let findings = Box()
+    let findings = FindingsBox()
     let thread = LabThread { [progress] in findings.add(load.run(progress: progress)) }
     let oracle = Oracle()
     let (world, routes) = (run.world, run.routes)
@@ -107,19 +106,4 @@ struct KillScenario {
     report.add(findings)
     report.expectNoFailure(findings)
   }
-}
-
-/// A flag that one thread raises and another sees.
-private final class Flag: Sendable {
-  private let raised = Atomic<Bool>(false)
-  var isRaised: Bool { raised.load(ordering: .acquiring) }
-  func raise() { raised.store(true, ordering: .releasing) }
-}
-
-/// Results that one thread leaves for another to take after `join`.
-private final class Box: @unchecked Sendable {
-  private let lock = LabLock()
-  private var findings: [Oracle.Findings] = []
-  var values: [Oracle.Findings] { lock.withLock { findings } }
-  func add(_ new: Oracle.Findings) { lock.withLock { findings.append(new) } }
 }

@@ -15,6 +15,14 @@ public struct LabOptions: Sendable {
   public var stress: Int
   /// Another sidecar stands before each datanode, and the hop between is TLS.
   public var tls: Bool
+  /// In the scenario decommission-delete: clients delete, each datanode is behind a sidecar of its own, and this is `guard.mode` of those;
+  /// nil: one sidecar, with its defaults.
+  public var guardMode: LabGuardMode?
+  /// The directory in which the sidecar leaves evidence of what it drops; nil: it leaves none.
+  public var evidence: String?
+  /// Where each datanode is, in a cluster scenario, behind a sidecar that is there already; none: all are on this host, and the lab
+  /// starts its sidecar itself.
+  public var hosts: [LabHost] = []
   /// The program whose `run` is the sidecar.
   public var program: String
 
@@ -48,6 +56,18 @@ public enum LabSabotage: String, CaseIterable, Sendable {
   case restore
   /// It completes replies without looking at their reader.
   case gate
+  /// Nothing: in the scenario tls-rollout the hosts go to strict before their peers take TLS.
+  case order
+}
+
+/// What the sidecars are told to do about operations that conflict, by the names of the configuration.
+public enum LabGuardMode: String, CaseIterable, Sendable {
+  /// Nothing.
+  case off
+  /// To tell of them.
+  case detect
+  /// To hold the later one.
+  case serialize
 }
 
 /// A named course of events.
@@ -80,9 +100,19 @@ public enum LabScenario: String, CaseIterable, Sendable {
   case duplicateNotify = "duplicate-notify"
   /// Repairers that read once in ten seconds.
   case slowRepair = "slow-repair"
+  /// TLS comes to three hosts, one after the other, under load.
+  case tlsRollout = "tls-rollout"
 
   /// How callers leave replies unread in it; nil where that is not its subject.
   var abandons: AbandonPlan? { AbandonPlan(rawValue: rawValue) }
+
+  /// How many hosts `LabOptions.hosts` may name; nil where the scenario knows nothing of hosts.
+  public var hostCount: Int? {
+    switch self {
+    case .decommissionDelete, .detachedPartition, .duplicateNotify: ClusterPlan.nodeCount
+    default: nil
+    }
+  }
 
   /// The most rounds that make sense.
   public var mostRounds: Int { abandons == nil ? 1_000 : 100_000_000 }
@@ -104,6 +134,7 @@ public enum LabScenario: String, CaseIterable, Sendable {
     case .detachedPartition: "partitions detached while they are repaired (v3.5.3)"
     case .duplicateNotify: "each extent named four times in a notify: three of four repairs fail in mid-stream"
     case .slowRepair: "repairers that read once in 10 s (played faster): each finishes, an alert tells of it, nothing is reset"
+    case .tlsRollout: "TLS comes to three hosts one by one under load, off to strict: no caller sees an error for it"
     }
   }
 }
@@ -119,6 +150,8 @@ public enum Lab {
     let start = LabClock.nanoseconds
     progress("scenario \(options.scenario.rawValue), seed \(options.seed), rounds \(options.rounds)")
     var report = LabReport(scenario: options.scenario.rawValue, seed: options.seed, rounds: options.rounds)
+    report.guardMode = options.guardMode
+    report.evidence = options.evidence
     do {
       switch options.scenario {
       case .default: try DefaultScenario(options: options, progress: progress).run(&report)
@@ -130,10 +163,13 @@ public enum Lab {
       case .abandonEverywhere, .abandonBeforeFirstRead, .tinyDeleteOverread, .snapshotExtraReply:
         guard let plan = options.scenario.abandons else { break }
         try AbandonScenario(plan: plan, options: options, progress: progress).run(&report)
-      case .decommissionDelete: try ClusterScenario(options: options, story: .decommission, progress: progress).run(&report)
+      case .decommissionDelete:
+        let story: ClusterPlan.Story = options.guardMode == nil ? .decommission : .decommissionWithClients
+        try ClusterScenario(options: options, story: story, progress: progress).run(&report)
       case .detachedPartition: try ClusterScenario(options: options, story: .detached, progress: progress).run(&report)
       case .duplicateNotify: try ClusterScenario(options: options, story: .repeatedNotify, progress: progress).run(&report)
       case .slowRepair: try SlowRepairScenario(options: options, progress: progress).run(&report)
+      case .tlsRollout: try RolloutScenario(options: options, progress: progress).run(&report)
       }
     } catch {
       report.complaints.append("the lab could not go on: \(error)")

@@ -1,6 +1,5 @@
 internal import CubeFSWire
 internal import NetEndpoint
-internal import Synchronization
 
 /// One run of many operations of every class, by callers of every release at once.
 struct LabPass {
@@ -142,12 +141,12 @@ struct LabPass {
 
 /// Tells now and then what is taking long, so that a run that hangs says where.
 private final class Watch: Sendable {
-  private let ended = Atomic<Bool>(false)
+  private let ended = LabFlag()
 
   init(_ oracle: Oracle, _ progress: @escaping @Sendable (String) -> Void) {
     LabThread.detached { [self] in
       var ticks = 0
-      while !ended.load(ordering: .acquiring) {
+      while !ended.isRaised {
         LabClock.sleep(milliseconds: 100)
         ticks += 1
         guard ticks % 150 == 0 else { continue }
@@ -157,5 +156,5 @@ private final class Watch: Sendable {
     }
   }
 
-  func end() { ended.store(true, ordering: .releasing) }
+  func end() { ended.raise() }
 }

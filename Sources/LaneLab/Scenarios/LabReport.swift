@@ -29,6 +29,8 @@ public struct LabReport: Sendable {
   var scenario: String
   var seed: UInt64
   var rounds: Int
+  /// What the sidecars were told to do about conflicts, where that is the scenario's subject.
+  var guardMode: LabGuardMode?
   var seconds: Double = 0
   var operations: [LabClass: Int] = [:]
   var faults: [FaultKind: FaultTally] = [:]
@@ -43,6 +45,8 @@ public struct LabReport: Sendable {
   var latency: [LabClass: (direct: Latency, sidecar: Latency)] = [:]
   /// Sentences for a person, on whatever is worth knowing.
   var notes: [String] = []
+  /// Where the sidecar leaves evidence; nil where it leaves none.
+  var evidence: String?
   /// What is off, as sentences.
   var complaints: [String] = []
 
@@ -81,9 +85,9 @@ public struct LabReport: Sendable {
   /// Stops the sidecar and holds its end and its own account against the rules.
   /// - Parameter logTail: bytes of its log to read, from the end; nil for all of it.
   /// - Returns: the log.
-  mutating func expectOrderlyEnd(of sidecar: SidecarProcess, logTail: Int? = nil) -> SidecarLog {
+  mutating func expectOrderlyEnd(of sidecar: some RunningSidecar, logTail: Int? = nil) -> SidecarLog {
     expect(sidecar.isRunning, "the sidecar ended by itself")
-    let status = sidecar.stop()
+    let status = sidecar.stop(withinSeconds: 15)
     expect(
       status == 0, "the sidecar's exit status after SIGTERM is \(status.map { "\($0)" } ?? "none: it had to be killed"), expected 0")
     let log = SidecarLog(logTail.map { sidecar.logTail($0) } ?? sidecar.log)
@@ -95,6 +99,10 @@ public struct LabReport: Sendable {
     } else {
       complaints.append("the sidecar's log has no accounting line")
     }
+    if let evidence, let (line, file) = log.evidence {
+      notes.append("the first alert with evidence: \(line)")
+      notes.append("its story: lanekeeper explain \(evidence)/\(file)")
+    }
     return log
   }
 
@@ -105,6 +113,7 @@ public struct LabReport: Sendable {
       json.member("scenario", scenario)
       json.member("seed", seed)
       json.member("rounds", rounds)
+      if let guardMode { json.member("guard", guardMode.rawValue) }
       json.member("seconds", seconds)
       json.key("operations")
       json.object { json in
@@ -176,7 +185,8 @@ public struct LabReport: Sendable {
 
   /// A table for a person.
   public var table: String {
-    var lines = ["scenario \(scenario), seed \(seed), rounds \(rounds), \(Self.tenths(seconds)) s", ""]
+    let mode = guardMode.map { ", guard \($0.rawValue)" } ?? ""
+    var lines = ["scenario \(scenario)\(mode), seed \(seed), rounds \(rounds), \(Self.tenths(seconds)) s", ""]
     lines += Self.columns(
       ["operations", ""], LabClass.allCases.compactMap { kind in operations[kind].map { [kind.rawValue, "\($0)"] } })
     if !faults.isEmpty {

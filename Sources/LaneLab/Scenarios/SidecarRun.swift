@@ -8,7 +8,7 @@ struct SidecarRun {
 
   init(_ options: LabOptions) throws {
     world = try LabWorld(seed: options.seed)
-    sidecar = try SidecarProcess(program: options.program, peers: world.endpoints, sabotage: options.sabotage?.rawValue, tls: options.tls)
+    sidecar = try SidecarProcess(options, peers: world.endpoints)
     try sidecar.waitUntilReady()
   }
 

@@ -24,9 +24,7 @@ struct SlowRepairScenario {
 
     progress("through the sidecar")
     datanodes = try makeDatanodes()
-    let sidecar = try SidecarProcess(
-      program: options.program, peers: datanodes.map(\.endpoint), sabotage: options.sabotage?.rawValue, settings: Self.settings,
-      tls: options.tls)
+    let sidecar = try SidecarProcess(options, peers: datanodes.map(\.endpoint), settings: Self.settings)
     try sidecar.waitUntilReady()
     let through = play(datanodes, routes: sidecar.listeners)
 

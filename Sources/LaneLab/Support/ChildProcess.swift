@@ -53,12 +53,16 @@ final class ChildProcess {
     return exitStatus()
   }
 
+  /// Sends a signal, where it still runs.
+  func send(_ signal: Int32) {
+    // 0 would be this process's own group.
+    if exitStatus() == nil { kill(process, signal) }
+  }
+
   /// SIGTERM, and up to that many seconds for the end.
   /// - Returns: as `exitStatus`; nil where it did not end and was killed.
   func stop(withinSeconds seconds: Int64) -> Int32? {
-    // 0 would be this process's own group.
-    if let status = exitStatus() { return status }
-    kill(process, SIGTERM)
+    send(SIGTERM)
     if let status = wait(forSeconds: seconds) { return status }
     kill(process, SIGKILL)
     _ = exitStatus(wait: true)

@@ -11,7 +11,12 @@ final class LabLock: @unchecked Sendable {
     mutex = .allocate(capacity: 1)
     condition = .allocate(capacity: 1)
     pthread_mutex_init(mutex, nil)
-    pthread_cond_init(condition, nil)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    // Deadlines are those of `LabClock`.
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(condition, &attributes)
+    pthread_condattr_destroy(&attributes)
   }
 
   deinit {
@@ -33,6 +38,18 @@ final class LabLock: @unchecked Sendable {
     defer { pthread_mutex_unlock(mutex) }
     while !ready() { pthread_cond_wait(condition, mutex) }
     return body()
+  }
+
+  /// Waits likewise, but not beyond `deadline`, nanoseconds of `LabClock`.
+  /// - Returns: what `ready` said last.
+  func wait(until ready: () -> Bool, deadline: Int64) -> Bool {
+    var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while !ready() {
+      if pthread_cond_timedwait(condition, mutex, &time) != 0 { return ready() }
+    }
+    return true
   }
 
   /// As `withLock`, and wakes all who wait.

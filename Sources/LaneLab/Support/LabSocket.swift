@@ -36,11 +36,21 @@ final class LabSocket: @unchecked Sendable {
   deinit { close() }
 
   /// Dials, with a time limit in milliseconds.
-  static func connect(to endpoint: Endpoint, timeoutMs: Int = 1_000) throws(LabIOError) -> LabSocket {
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+  /// - Parameters:
+  ///   - source: the address to dial from; nil for the kernel's choice.
+  ///   - namespace: where; nil for where the thread is.
+  static func connect(
+    to endpoint: Endpoint, from source: Endpoint? = nil, in namespace: LabNamespace? = nil, timeoutMs: Int = 1_000
+  ) throws(LabIOError) -> LabSocket {
+    let descriptor = LabNamespace.socket(in: namespace)
     guard descriptor >= 0 else { throw .failed(errno: errno) }
     var limit = timeval(tv_sec: timeoutMs / 1_000, tv_usec: timeoutMs % 1_000 * 1_000)
     setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+    if let source, withSocketAddress(source, { bind(descriptor, $0, $1) }) != 0 {
+      let code = errno
+      Glibc.close(descriptor)
+      throw .failed(errno: code)
+    }
     let status = withSocketAddress(endpoint) { Glibc.connect(descriptor, $0, $1) }
     guard status == 0 else {
       let code = errno
@@ -159,10 +169,17 @@ final class LabSocket: @unchecked Sendable {
 
 /// A listening TCP socket.
 final class LabListener: @unchecked Sendable {
-  /// Endpoints of 127.0.0.1 on which nobody listens: bound and let go again. Nobody else in the lab asks the kernel for a port in between.
+  /// Below those that the kernel gives where none is asked for (`net.ipv4.ip_local_port_range` as it comes): whoever asks for none, a
+  /// sidecar that starts included, does not get one of these first.
+  private static let ports: Range<UInt16> = 20_000..<32_768
+
+  /// Endpoints of 127.0.0.1 on which nobody listens: bound and let go again.
   static func freeEndpoints(_ count: Int) throws(ChildProcess.Failure) -> [Endpoint] {
-    let held = (0..<count).compactMap { _ in try? LabListener(Endpoint(address: 0x7F00_0001, port: 0)) }
+    var held: [LabListener] = []
     defer { for listener in held { listener.close() } }
+    for _ in 0..<20 * count where held.count < count {
+      if let listener = try? LabListener(Endpoint(address: 0x7F00_0001, port: .random(in: ports))) { held.append(listener) }
+    }
     guard held.count == count else { throw ChildProcess.Failure(description: "no free loopback ports") }
     return held.map(\.endpoint)
   }
@@ -171,8 +188,8 @@ final class LabListener: @unchecked Sendable {
   let endpoint: Endpoint
 
   /// Binds and listens; port 0 lets the kernel choose.
-  init(_ wanted: Endpoint) throws(LabIOError) {
-    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+  init(_ wanted: Endpoint, in namespace: LabNamespace? = nil) throws(LabIOError) {
+    descriptor = LabNamespace.socket(in: namespace)
     guard descriptor >= 0 else { throw .failed(errno: errno) }
     var one: Int32 = 1
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))

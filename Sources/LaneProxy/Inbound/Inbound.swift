@@ -24,8 +24,16 @@ final class Inbound {
     listener = try Listener(
       reactor: proxy.reactor, on: endpoint, backlog: 1024, accept: { [unowned self] in self.accept($0) },
       trouble: { [unowned self] in self.proxy.report($0, endpoint, .inbound) })
-    if let tls = proxy.settings.tls, tls.inbound.mode != .off {
-      doorsteps = Doorsteps(proxy, tls, .inbound, peer: datanode) { [unowned self] in self.open($0, $1) }
+    applySettings()
+  }
+
+  /// What is accepted from now on is met as the proxy's settings have it; what is in a handshake goes on.
+  func applySettings() {
+    guard let tls = proxy.settings.tls else { return }
+    if let doorsteps {
+      doorsteps.settings = tls
+    } else if tls.inbound.mode != .off {
+      doorsteps = Doorsteps(proxy, tls, .inbound, peer: datanode) { [unowned self] in self.open($0, $1, $2) }
     }
   }
 
@@ -34,29 +42,31 @@ final class Inbound {
     guard sessions.count + (doorsteps?.count ?? 0) < limits.maxConnections else {
       return proxy.refuse(socket, .connectionLimit, datanode, detail: nil, .inbound)
     }
-    guard let doorsteps else { return open(socket, nil) }
-    let expectation = doorsteps.settings.inbound.expectation(of: socket.remote.address)
+    guard let doorsteps, let tls = proxy.settings.tls, tls.inbound.mode != .off else { return open(socket, nil, nil) }
+    let expectation = tls.inbound.expectation(of: socket.remote.address)
     switch expectation {
-    case .plainOnly: open(socket, nil)
+    case .plainOnly: open(socket, nil, nil)
     case .refused: proxy.refuse(socket, Reason(.source), datanode, detail: nil, .inbound)
     case .tlsOnly, .either:
       do throws(SystemFailure) { try doorsteps.receive(socket, expectation) } catch { notOpened(socket, error) }
     }
   }
 
-  /// Pairs a connection with one to the datanode.
-  func open(_ socket: AcceptedSocket, _ tls: TLSSession?) {
-    if proxy.isDraining { return proxy.refuse(socket, .shutdown, datanode, detail: nil, .inbound) }
+  /// Pairs a connection with one to the datanode. `introduction` is what the sender's sidecar says of it, where one stands there.
+  private func open(_ socket: AcceptedSocket, _ tls: TLSSession?, _ introduction: ProxyHeader?) {
+    let origin = introduction?.addresses?.source
+    if proxy.isDraining { return proxy.refuse(socket, .shutdown, datanode, detail: nil, .inbound, origin: origin) }
     let upstream: DatanodeConnection
     do {
       upstream = try DatanodeConnection(proxy.reactor, datanode, proxy.settings)
     } catch {
       // Local: descriptors, memory, the mark's capability.
-      return proxy.refuse(socket, error.isDescriptorLimit ? .descriptorLimit : .dialFailed, datanode, detail: "\(error)", .inbound)
+      return proxy.refuse(
+        socket, error.isDescriptorLimit ? .descriptorLimit : .dialFailed, datanode, detail: "\(error)", .inbound, origin: origin)
     }
     do {
       let number = proxy.newSessionNumber()
-      let session = try InboundSession(self, number, accepted: socket, tls, upstream)
+      let session = try InboundSession(self, number, accepted: socket, tls, introduction, upstream)
       upstream.owner = session
       sessions[number] = session
       proxy.tlsStatistics.opened(.inbound, isTLS: tls != nil)

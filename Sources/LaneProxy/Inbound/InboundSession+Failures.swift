@@ -24,7 +24,7 @@ extension InboundSession {
   }
 
   /// Everything in flight ends with an error reply of ours, in order, and then the connection.
-  private func failAll(_ reason: Reason) {
+  func failAll(_ reason: Reason) {
     let release = proxy.settings.release
     var failed: [Exchange] = []
     exchanges.queue.takeAll { failed.append($0) }
@@ -34,8 +34,10 @@ extension InboundSession {
       event.duration = reactor.now &- exchange.startedAt
       record(&event)
       let outcome = withUnsafeTemporaryAllocation(byteCount: ErrorReply.longest, alignment: 8) { buffer in
-        let count = ErrorReply.write(exchange, release: release, to: buffer)
-        return send(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
+        let count = ErrorReply(reason).write(exchange, release: release, to: buffer)
+        let bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count])
+        noteError(bytes, exchange, reason)
+        return send(bytes)
       }
       switch outcome {
       case .sent, .queued: finished(exchange, .errorReply)
@@ -86,7 +88,7 @@ extension InboundSession {
       return end(.reset)
     }
     isLeaving = true
-    held = nil
+    forgetHeld()
     shutdownWrite()
     lastProgress = reactor.now
     if !inputEnded { resumeReading() }
@@ -137,6 +139,7 @@ extension InboundSession {
 
   /// A lock-step caller asks for something else with replies of its last operation due: it would read them as the answer.
   func dirtyReuse(_ head: Framer.Head) {
+    noteRequest(head, 0, stamp: nil)
     let header = head.header
     let operationClass = proxy.catalogue[header.opcode].operationClass
     inbound.accounting.begin(operationClass)
@@ -173,6 +176,25 @@ extension InboundSession {
     end(.abandoned)
   }
 
+  private func forgetHeld() {
+    held = nil
+    if let ticket = heldTicket ?? conflictWait?.ticket { leaveGuard(ticket) }
+    heldTicket = nil
+  }
+
+  /// A request was held for as long as it may be, and all before it is answered: its caller is told, and that is the end of the
+  /// connection, as with the datanode's own error replies (PROTOCOL.md section 2).
+  func refuse(_ reason: Reason) {
+    refusal = nil
+    if heldTail == 0, let pieces = held.take() {
+      // Its head was framed once; it is whole.
+      var bytes = pieces.bytes
+      var walker = Framer(.request, release: proxy.settings.release, limits: proxy.settings.frameLimits)
+      if case .head(let head) = walker.next(&bytes) { begin(head, bytes.count) }
+    }
+    failAll(reason)
+  }
+
   /// Ends what is in flight, closes the other side, and leaves the proxy. The socket is closed already.
   private func end(_ outcome: Outcome) {
     guard !isEnding else { return }
@@ -180,7 +202,7 @@ extension InboundSession {
     timer.disarm()
     settle()
     exchanges.queue.takeAll { finished($0, outcome) }
-    held = nil
+    forgetHeld()
     datanode.owner = nil
     // A request that is not whole must not look like one whose caller waits.
     if framer.isInsidePacket || datanode.pendingBytes > 0 { datanode.reset() } else { datanode.close() }

@@ -33,7 +33,9 @@ extension InboundSession {
       case .head(let head):
         run.packet = head.start
         datanode.passing = PassingReply()
-        if let mismatch = judge(head), !pass(mismatch, head) {
+        let mismatch = judge(head)
+        noteReply(head, rest.count, mismatch?.reason)
+        if let mismatch, !pass(mismatch, head) {
           guard hand(&run, head.start) else { return }
           return dropped(mismatch, exchanges.place(ofUnjudged: head.header))
         }
@@ -47,7 +49,9 @@ extension InboundSession {
         if last, !replyEnds(&run, &rest) { return }
       case .refused(let refusal):
         guard hand(&run, rest.baseAddress) else { return }
-        return dropped(Mismatch(refusal), exchanges.queue.isAnswered ? nil : exchanges.queue.firstUnanswered)
+        let mismatch = Mismatch(refusal)
+        noteUnframed(rest, mismatch.reason)
+        return dropped(mismatch, exchanges.queue.isAnswered ? nil : exchanges.queue.firstUnanswered)
       }
     }
   }
@@ -92,6 +96,7 @@ extension InboundSession {
     guard proxy.judgesNothing || proxy.observes(exchange?.operationClass ?? .other), mismatch.reason != .replyBeforeRequest else {
       return false
     }
+    ring.correctLastReply(.observed, mismatch.reason)
     if !proxy.judgesNothing { report(mismatch, exchange, .replyObserved, .forwarded) }
     if let place {
       datanode.passing.stamp = exchanges.queue[place].stamp
@@ -116,12 +121,15 @@ extension InboundSession {
       if proxy.judgesNothing {
         // Passes.
       } else if proxy.observes(exchange?.operationClass ?? .other) {
+        ring.correctLastReply(.observed, mismatch.reason)
         report(mismatch, exchange, .replyObserved, .forwarded)
       } else {
         // The whole of it may be here still: then the caller has seen nothing of it.
         if let packet = run.packet {
+          ring.correctLastReply(.dropped, mismatch.reason)
           guard hand(&run, packet) else { return false }
         } else {
+          ring.correctLastReply(.cutOff, mismatch.reason)
           datanode.passing.partlyDelivered = true
         }
         dropped(mismatch, passing.stamp.flatMap { exchanges.queue.index(ofStamp: $0) })

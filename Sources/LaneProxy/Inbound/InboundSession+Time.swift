@@ -6,6 +6,8 @@ internal import LinuxIO
 extension InboundSession {
   /// How often it is looked whether a caller that goes on after its end has its bytes.
   private static let lookInterval: Nanoseconds = 10_000_000
+  /// How often it is looked whether a caller whose request is held is still there.
+  private static let closeCheckInterval: Nanoseconds = 1_000_000_000
 
   private var isIdle: Bool { exchanges.queue.isEmpty && held == nil && !framer.isInsidePacket && !isLeaving }
 
@@ -18,6 +20,8 @@ extension InboundSession {
     if let look = slowReader.nextLook(settings.backPressure) { next = min(next, look) }
     if inputEnded || isLeaving { next = min(next, lastProgress &+ settings.halfClose) }
     if sentTooMuch { next = min(next, reactor.now &+ Self.lookInterval) }
+    // Its connection is not read: whether it is still there must be looked at.
+    if let wait = conflictWait { next = min(next, refusal == nil ? wait.due : .max, reactor.now &+ Self.closeCheckInterval) }
     if isIdle, settings.idleCaller > 0 { next = min(next, lastProgress &+ settings.idleCaller) }
     if next == .max { timer.disarm() } else { timer.arm(at: next) }
   }
@@ -45,6 +49,11 @@ extension InboundSession {
       callerLost(.idleTimeout)
     } else if sentTooMuch {
       sendsTooMuch()
+    } else if let wait = conflictWait, now >= wait.since &+ settings.halfClose, peerHasShut {
+      // What it asked for was not passed on, and nobody waits for it.
+      callerLost(.callerClosed)
+    } else if let wait = conflictWait, refusal == nil, now >= wait.due {
+      waitsTooLong()
     }
     updateTimer()
   }

@@ -8,10 +8,12 @@ internal import NetEndpoint
 ///
 /// The datanode is dialled before the caller is read: a datanode that is down is a reset, not a silence. What one side does to its
 /// connection the other side sees: an end, a half-close, a reset.
-final class InboundSession: Connection, ReplySink {
+final class InboundSession: Connection, GuardedSession {
   let inbound: Inbound
   let number: Int
   let datanode: DatanodeConnection
+  /// What the caller's own sidecar says of the connection; nil where none stands there.
+  let introduction: ProxyHeader?
   var proxy: Proxy { inbound.proxy }
 
   var framer: Framer
@@ -19,8 +21,20 @@ final class InboundSession: Connection, ReplySink {
   /// Requests over the limit of those in flight.
   var held: HeldBytes?
   var exchanges = InboundExchanges()
-  /// Reads the body of the NotifyReplicasToRepair that is passing through, for that partition.
-  var scanner: (body: RepairTaskScanner, partition: UInt64)?
+  /// Reads the body of the request that is passing through.
+  var scan: BodyScan?
+  /// What the conflict guard knows the request at the front of `held` by, once it may go on.
+  var heldTicket: ConflictGuard.Ticket?
+  /// The stamp of the request at the front of `held`, where it has one already.
+  var heldStamp: Int64?
+  /// So many bytes of `held`, at its front, are the end of a request whose start was sent, or is in them, too, and which was framed.
+  var heldTail = 0
+  /// What waits for others on its extents.
+  var conflictWait: ConflictWait?
+  /// It has waited too long: its caller is told when all before it is answered.
+  var refusal: Reason?
+  /// The last packets, which are the same on both connections, for evidence.
+  var ring: PacketRing
 
   /// The caller has shut its sending side.
   var inputEnded = false
@@ -40,11 +54,14 @@ final class InboundSession: Connection, ReplySink {
   private(set) var timer: ReactorTimer!
 
   init(
-    _ inbound: Inbound, _ number: Int, accepted: AcceptedSocket, _ tls: TLSSession?, _ datanode: DatanodeConnection
+    _ inbound: Inbound, _ number: Int, accepted: AcceptedSocket, _ tls: TLSSession?, _ introduction: ProxyHeader?,
+    _ datanode: DatanodeConnection
   ) throws(SystemFailure) {
     self.inbound = inbound
     self.number = number
     self.datanode = datanode
+    self.introduction = introduction
+    ring = PacketRing(payload: inbound.proxy.evidence?.payload)
     let settings = inbound.proxy.settings
     framer = Framer(.request, release: settings.release, limits: settings.frameLimits)
     openedAt = inbound.proxy.reactor.now
@@ -126,6 +143,7 @@ final class InboundSession: Connection, ReplySink {
   // MARK: Events
 
   func finished(_ exchange: Exchange, _ outcome: Outcome) {
+    if let ticket = exchange.ticket { leaveGuard(ticket, isAnswered: outcome == .delivered) }
     inbound.accounting.end(exchange.operationClass, outcome)
     tell(exchange, outcome)
   }
@@ -135,6 +153,11 @@ final class InboundSession: Connection, ReplySink {
     event.peer = inbound.datanode
     event.caller = remote
     event.connection = UInt64(number)
+    if let introduction {
+      event.origin = introduction.addresses?.source
+      event.operation?.adopt(introduction)
+    }
+    addEvidence(to: &event)
     proxy.sink.record(event)
   }
 
@@ -144,5 +167,15 @@ final class InboundSession: Connection, ReplySink {
     event.expected = mismatch.expected
     event.observed = mismatch.observed
     record(&event)
+  }
+}
+
+extension LaneEvent.Operation {
+  /// Takes the id that the operation has with the sidecar which sent it, and which has put its own stamp into ReqID. What no sidecar
+  /// stamps, 0 and less, keeps the id that it has here.
+  mutating func adopt(_ introduction: ProxyHeader) {
+    guard let sender = introduction.process, callerReqID > 0 else { return }
+    process = sender
+    stamp = callerReqID
   }
 }

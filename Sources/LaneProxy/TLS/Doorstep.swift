@@ -4,19 +4,21 @@ internal import NetEndpoint
 
 /// The accepted connections of one listener of which it is not yet known whether they speak TLS, or whether they may.
 final class Doorsteps {
-  let settings: TLSSettings
+  var settings: TLSSettings
   /// In a handshake now.
-  fileprivate(set) var handshakes = 0
+  private(set) var handshakes = 0
+  /// Likewise, by the address that they came from: those that have any.
+  private var handshakesOfSource: [UInt32: Int] = [:]
   private unowned let proxy: Proxy
   private let direction: LaneEvent.Direction
   /// What stands behind the listener.
   private let peer: Endpoint
-  private let opened: (AcceptedSocket, TLSSession?) -> Void
+  private let opened: (AcceptedSocket, TLSSession?, ProxyHeader?) -> Void
   private var waiting: [Int: Doorstep] = [:]
 
   init(
     _ proxy: Proxy, _ settings: TLSSettings, _ direction: LaneEvent.Direction, peer: Endpoint,
-    opened: @escaping (AcceptedSocket, TLSSession?) -> Void
+    opened: @escaping (AcceptedSocket, TLSSession?, ProxyHeader?) -> Void
   ) {
     self.proxy = proxy
     self.settings = settings
@@ -41,14 +43,35 @@ final class Doorsteps {
   /// With the certificates of this moment.
   fileprivate var parameters: TLSParameters {
     let allow = settings.allow
-    return TLSParameters(settings.certificates.current) { allow.refusal(of: CertificateNames($0)) }
+    var parameters = TLSParameters(settings.certificates.current) { allow.refusal(of: CertificateNames($0)) }
+    parameters.applicationProtocol = .lanekeeper()
+    return parameters
+  }
+
+  /// A handshake may begin. Otherwise returns what stands in its way.
+  fileprivate func beginHandshake(from source: UInt32) -> String? {
+    let ofSource = handshakesOfSource[source] ?? 0
+    if handshakes >= settings.maxHandshakes { return "\(handshakes) are in flight; tls.maxHandshakes is \(settings.maxHandshakes)" }
+    if ofSource >= settings.maxHandshakesPerSource {
+      return "\(ofSource) from its address are in flight; tls.maxHandshakesPerSource is \(settings.maxHandshakesPerSource)"
+    }
+    handshakes += 1
+    handshakesOfSource[source] = ofSource + 1
+    return nil
+  }
+
+  /// One that began is over.
+  fileprivate func endHandshake(from source: UInt32) {
+    handshakes -= 1
+    let ofSource = handshakesOfSource[source] ?? 0
+    handshakesOfSource[source] = ofSource > 1 ? ofSource - 1 : nil
   }
 
   fileprivate func left(_ number: Int) { waiting[number] = nil }
 
-  fileprivate func handOver(_ number: Int, _ socket: AcceptedSocket, _ tls: TLSSession?) {
+  fileprivate func handOver(_ number: Int, _ socket: AcceptedSocket, _ tls: TLSSession?, _ introduction: ProxyHeader?) {
     left(number)
-    opened(socket, tls)
+    opened(socket, tls, introduction)
   }
 
   fileprivate func refused(_ doorstep: Doorstep, _ reason: Reason, _ detail: String?) {
@@ -64,13 +87,17 @@ final class Doorsteps {
 
 /// One of them: nobody else hears of it yet.
 ///
-/// It waits for the first byte, which tells TLS from CubeFS, goes through the handshake, and hands its socket over.
+/// It waits for the first byte, which tells TLS from CubeFS, goes through the handshake, lets a sidecar say for whom it connects,
+/// and hands its socket over.
 final class Doorstep: Connection {
   private unowned let doorsteps: Doorsteps
   private let number: Int
   private let expectation: InboundTLSPolicy.Expectation
   private var timer: ReactorTimer?
+  /// From the first record to the hand-over.
   private var isShakingHands = false
+  private var header = ProxyHeaderParser()
+  private var introduction: ProxyHeader?
 
   init(
     _ doorsteps: Doorsteps, _ number: Int, _ proxy: Proxy, accepted: AcceptedSocket, _ expectation: InboundTLSPolicy.Expectation
@@ -92,6 +119,7 @@ final class Doorstep: Connection {
   }
 
   override func readable() {
+    if tls != nil { return handshakeIsOver() }
     guard let byte = firstByte() else {
       // Its end, or a reset, before the first byte.
       if case .quiet = peek() { return }
@@ -105,16 +133,34 @@ final class Doorstep: Connection {
   }
 
   private func shakeHands() {
-    guard doorsteps.handshakes < doorsteps.settings.maxHandshakes else { return refuse(.handshakeLimit) }
+    if let limit = doorsteps.beginHandshake(from: remote.address) { return refuse(.handshakeLimit, limit) }
     isShakingHands = true
-    doorsteps.handshakes += 1
     timer?.arm(at: reactor.now &+ doorsteps.settings.handshakeTimeout)
     startTLS(doorsteps.parameters)
   }
 
-  override func connected() { giveUp() }
+  override func connected() { handshakeIsOver() }
 
-  override func drained() { if tls != nil { giveUp() } }
+  override func drained() { if tls != nil { handshakeIsOver() } }
+
+  /// A client that speaks our protocol is a sidecar: by now its certificate is known, and what it says of the connection is believed.
+  private func handshakeIsOver() {
+    guard introduction == nil, let tls, tls.speaksApplicationProtocol else { return giveUp() }
+    while introduction == nil {
+      // What follows the header is the session's to read.
+      let buffer = UnsafeMutableRawBufferPointer(rebasing: reactor.readBuffer[..<header.needed])
+      switch read(into: buffer) {
+      case .bytes(let count):
+        do throws(ProxyHeaderRefusal) {
+          introduction = try header.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+        } catch { return refuse(.proxyHeader, "\(error)") }
+      case .wouldBlock: return
+      case .end: return refuse(.proxyHeader, "the connection ended after \(header.count) bytes of the PROXY header")
+      case .failed(let failure): return refuse(.tlsLost, "\(failure), after \(header.count) bytes of the PROXY header")
+      }
+    }
+    giveUp()
+  }
 
   override func handshakeFailed(_ failure: TLSFailure) {
     doorsteps.refused(self, Reason(failure.kind), "\(failure)")
@@ -126,11 +172,11 @@ final class Doorstep: Connection {
   private func timeIsUp() {
     // As a session's that has nothing to do.
     if expectation == .either, !isShakingHands { return leave(closing: true) }
-    refuse(.tlsTimeout)
+    refuse(.tlsTimeout, tls == nil ? nil : "\(header.count) bytes of the PROXY header came")
   }
 
-  private func refuse(_ reason: Reason) {
-    doorsteps.refused(self, reason, nil)
+  private func refuse(_ reason: Reason, _ detail: String? = nil) {
+    doorsteps.refused(self, reason, detail)
     leave(closing: false)
   }
 
@@ -145,14 +191,14 @@ final class Doorstep: Connection {
     timer?.disarm()
     if isShakingHands {
       isShakingHands = false
-      doorsteps.handshakes -= 1
+      doorsteps.endHandshake(from: remote.address)
     }
   }
 
   /// The records of the handshake may still wait for room in the socket; then `drained` comes back here.
   private func giveUp() {
-    guard let (socket, tls) = handOver() else { return }
+    guard let (socket, tls) = handOver() else { return pauseReading() }
     settle()
-    doorsteps.handOver(number, socket, tls)
+    doorsteps.handOver(number, socket, tls, introduction)
   }
 }

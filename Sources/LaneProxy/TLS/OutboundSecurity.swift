@@ -4,10 +4,16 @@ internal import NetEndpoint
 
 /// What one reactor knows of TLS towards peers.
 final class OutboundSecurity {
-  let settings: TLSSettings
+  private(set) var settings: TLSSettings
   private var downgrades: DowngradeMemory
 
   init(_ settings: TLSSettings) {
+    self.settings = settings
+    downgrades = DowngradeMemory(duration: settings.downgradeMemory)
+  }
+
+  /// From now on so; who was found not to speak TLS is tried again.
+  func apply(_ settings: TLSSettings) {
     self.settings = settings
     downgrades = DowngradeMemory(duration: settings.downgradeMemory)
   }
@@ -32,14 +38,18 @@ final class OutboundSecurity {
     }
   }
 
-  /// For a tunnel to that peer.
-  func tunnelParameters(to peer: Endpoint) -> TLSParameters { parameters(settings.outbound.rule(for: peer.address), peer) }
+  /// For a tunnel to that peer, with a connection of that caller's.
+  func tunnelParameters(to peer: Endpoint, for caller: Endpoint) -> TLSParameters {
+    // There are no operations in it that an id would be needed for.
+    parameters(settings.outbound.rule(for: peer.address), peer)
+      .introducing(ProxyHeader(addresses: ProxyHeader.Addresses(source: caller, destination: peer)))
+  }
 
   private func parameters(_ rule: OutboundTLSRule, _ peer: Endpoint) -> TLSParameters {
     let allow = settings.allow
     let serverName: String? = if case .name(let name) = rule.peerName { "\(name)" } else { nil }
-    return TLSParameters(settings.certificates.current, serverName: serverName) { certificate in
-      let names = CertificateNames(certificate)
+    return TLSParameters(settings.certificates.current, serverName: serverName) { names in
+      let names = CertificateNames(names)
       guard rule.peerName.accepts(names, address: peer.address) else {
         return switch rule.peerName {
         case .address: "\(names.text): none of them is the address \(peer.addressText)"

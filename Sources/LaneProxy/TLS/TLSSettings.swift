@@ -16,6 +16,8 @@ public struct TLSSettings: Sendable {
   public var handshakeTimeout: Nanoseconds = 5_000_000_000
   /// The most handshakes of accepted connections at a time, for each listener.
   public var maxHandshakes = 256
+  /// The most of them from one address.
+  public var maxHandshakesPerSource = 128
   /// How long a peer that does not speak TLS is spoken to in plain, where that is allowed.
   public var downgradeMemory: Nanoseconds = 60_000_000_000
 
@@ -62,9 +64,9 @@ extension Reason {
 
 extension CertificateNames {
   /// The names in a certificate.
-  init(_ certificate: CertificateDescription) {
+  init(_ names: AlternativeNames) {
     self.init(
-      dns: certificate.dnsNames, uris: certificate.uris, addresses: certificate.addresses.compactMap { Endpoint("\($0):0")?.address })
+      dns: names.dnsNames, uris: names.uris, addresses: names.addresses.compactMap { Endpoint("\($0):0")?.address })
   }
 
   /// As messages give them.

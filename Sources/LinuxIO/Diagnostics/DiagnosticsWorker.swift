@@ -79,20 +79,7 @@ final class DiagnosticsWorker: @unchecked Sendable {
   }
 
   func start() throws(SystemFailure) {
-    let argument = Unmanaged.passRetained(self)
-    var thread = pthread_t()
-    let status = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        Unmanaged<DiagnosticsWorker>.fromOpaque(argument).takeRetainedValue().run()
-        return nil
-      }, argument.toOpaque())
-    guard status == 0 else {
-      argument.release()
-      throw SystemFailure(.thread, status)
-    }
-    pthread_detach(thread)
+    try DetachedThread.start { self.run() }
   }
 
   /// The thread runs no more of this program's code.

@@ -5,8 +5,8 @@ internal import Glibc
 /// The thread holds its own reference: a descriptor that blocks for ever costs the thread and not the process.
 final class LogQueue: @unchecked Sendable {
   private let lock = Lock()
-  private let wake: UnsafeMutablePointer<pthread_cond_t>
-  private let idle: UnsafeMutablePointer<pthread_cond_t>
+  private let wake = Condition()
+  private let idle = Condition()
   private let capacity: Int
   private let reserve: Int
   private let path: String?
@@ -34,29 +34,12 @@ final class LogQueue: @unchecked Sendable {
     self.reserve = reserve
     filling = .allocate(byteCount: capacity, alignment: 16)
     emptying = .allocate(byteCount: capacity, alignment: 16)
-    wake = LogQueue.makeCondition()
-    idle = LogQueue.makeCondition()
   }
 
   deinit {
     if path != nil { _ = clinux_close(descriptor) }
     filling.deallocate()
     emptying.deallocate()
-    for condition in [wake, idle] {
-      pthread_cond_destroy(condition)
-      condition.deallocate()
-    }
-  }
-
-  private static func makeCondition() -> UnsafeMutablePointer<pthread_cond_t> {
-    let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-    condition.initialize(to: pthread_cond_t())
-    var attributes = pthread_condattr_t()
-    pthread_condattr_init(&attributes)
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-    pthread_cond_init(condition, &attributes)
-    pthread_condattr_destroy(&attributes)
-    return condition
   }
 
   // MARK: Any thread
@@ -72,7 +55,7 @@ final class LogQueue: @unchecked Sendable {
       filled += line.count
       filledLines &+= 1
       counters.taken &+= 1
-      if waiting { pthread_cond_signal(wake) }
+      if waiting { wake.signal() }
       return true
     }
   }
@@ -83,25 +66,23 @@ final class LogQueue: @unchecked Sendable {
   func reopen() {
     lock.withLock {
       reopenWanted = path != nil
-      pthread_cond_signal(wake)
+      wake.signal()
     }
   }
 
   func close() {
     lock.withLock {
       closed = true
-      pthread_cond_signal(wake)
+      wake.signal()
     }
   }
 
   func flush(_ timeout: Nanoseconds) -> Bool {
-    let (sum, overflow) = clinux_monotonic().addingReportingOverflow(timeout)
-    let end = overflow ? Nanoseconds(Int64.max) : min(sum, Nanoseconds(Int64.max))
-    var deadline = timespec(tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
+    let deadline = Condition.Deadline(in: timeout)
     return lock.withLock {
       let wanted = counters.taken
       while settled < wanted {
-        if pthread_cond_timedwait(idle, lock.mutex, &deadline) != 0 { return settled >= wanted }
+        if !idle.wait(lock, until: deadline) { return settled >= wanted }
       }
       return true
     }
@@ -113,7 +94,7 @@ final class LogQueue: @unchecked Sendable {
     while true {
       pthread_mutex_lock(lock.mutex)
       waiting = true
-      while filled == 0 && !closed && !reopenWanted { pthread_cond_wait(wake, lock.mutex) }
+      while filled == 0 && !closed && !reopenWanted { wake.wait(lock) }
       waiting = false
       let reopening = reopenWanted
       reopenWanted = false
@@ -132,7 +113,7 @@ final class LogQueue: @unchecked Sendable {
         settled &+= lines
         counters.failed &+= outcome.lostLines
         if let newest = outcome.failure ?? reopenFailure { failure = newest }
-        pthread_cond_broadcast(idle)
+        idle.broadcast()
       }
       if ended && bytes == 0 { return }
     }

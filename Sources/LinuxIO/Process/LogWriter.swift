@@ -45,21 +45,7 @@ public final class LogWriter: Sendable {
       path = name
     }
     queue = LogQueue(descriptor: descriptor, path: path, capacity: max(1, capacity), reserve: min(max(0, reserve), max(1, capacity)))
-    let argument = Unmanaged.passRetained(queue)
-    var thread = pthread_t()
-    let status = pthread_create(
-      &thread, nil,
-      { argument in
-        guard let argument else { return nil }
-        let queue = Unmanaged<LogQueue>.fromOpaque(argument).takeRetainedValue()
-        queue.work()
-        return nil
-      }, argument.toOpaque())
-    guard status == 0 else {
-      argument.release()
-      throw SystemFailure(.thread, status)
-    }
-    pthread_detach(thread)
+    try DetachedThread.start { [queue] in queue.work() }
   }
 
   deinit { queue.close() }

@@ -29,8 +29,8 @@ public struct RelayOptions: Sendable, Equatable {
 
 /// TLS on one side of a relay, or on both.
 public struct RelaySecurity {
-  /// Makes what each connection to the target is secured with; nil for plain ones.
-  public var upstream: (() -> TLSParameters)?
+  /// Makes what the connection to the target is secured with for an accepted one; nil for plain ones.
+  public var upstream: ((AcceptedSocket) -> TLSParameters)?
   /// Takes each accepted connection for its handshake, and brings it back by `OpaqueRelay.relay`; nil for plain ones.
   public var admit: ((AcceptedSocket) -> Void)?
 
@@ -66,6 +66,8 @@ public enum RelayEnd: Equatable, Sendable {
 public struct RelayReport: Sendable, Equatable {
   /// Who connected.
   public let downstream: Endpoint
+  /// For whom, where that was told when the connection was brought back.
+  public let origin: Endpoint?
   /// Where it was going, nil where that could not be found.
   public let upstream: Endpoint?
   /// Why it ended.
@@ -137,26 +139,28 @@ public final class OpaqueRelay {
   }
 
   /// Opens a session for an accepted connection.
-  /// - Parameter tls: the outcome of its handshake, where there was one.
-  public func relay(_ socket: AcceptedSocket, _ tls: TLSSession?) {
+  /// - Parameters:
+  ///   - tls: the outcome of its handshake, where there was one.
+  ///   - origin: for whom it was made, for the report; nil where that is not known.
+  public func relay(_ socket: AcceptedSocket, _ tls: TLSSession?, origin: Endpoint? = nil) {
     let peer: Endpoint
     switch target {
     case .fixed(let endpoint): peer = endpoint
     case .originalDestination:
       do { peer = try socket.originalDestination() } catch {
-        refuse(socket, nil, .connectFailed(error))
+        refuse(socket, nil, .connectFailed(error), origin)
         return
       }
     }
     guard sessions.count < options.maximumSessions else {
-      refuse(socket, peer, .refused)
+      refuse(socket, peer, .refused, origin)
       return
     }
     let upstream: RelaySide
     do {
-      upstream = try RelaySide(reactor: reactor, connectingTo: peer, tls: security.upstream?(), options: options.upstream)
+      upstream = try RelaySide(reactor: reactor, connectingTo: peer, tls: security.upstream?(socket), options: options.upstream)
     } catch {
-      refuse(socket, peer, .connectFailed(error))
+      refuse(socket, peer, .connectFailed(error), origin)
       return
     }
     let downstream: RelaySide
@@ -165,19 +169,22 @@ public final class OpaqueRelay {
       downstream = try RelaySide(reactor: reactor, accepted: socket, tls: tls, options: options.downstream, reading: false)
     } catch {
       upstream.reset()
-      report(RelayReport(downstream: remote, upstream: peer, end: .downstreamLost(error), bytesUpstream: 0, bytesDownstream: 0))
+      report(
+        RelayReport(
+          downstream: remote, origin: origin, upstream: peer, end: .downstreamLost(error), bytesUpstream: 0, bytesDownstream: 0))
       return
     }
     sessionsOpened &+= 1
-    sessions[sessionsOpened] = RelaySession(self, sessionsOpened, downstream, upstream)
+    sessions[sessionsOpened] = RelaySession(self, sessionsOpened, downstream, upstream, origin: origin)
   }
 
   /// Resets an accepted connection for which there is no room.
-  public func refuse(_ socket: AcceptedSocket) { refuse(socket, nil, .refused) }
+  public func refuse(_ socket: AcceptedSocket) { refuse(socket, nil, .refused, nil) }
 
-  private func refuse(_ socket: AcceptedSocket, _ peer: Endpoint?, _ end: RelayEnd) {
+  private func refuse(_ socket: AcceptedSocket, _ peer: Endpoint?, _ end: RelayEnd, _ origin: Endpoint?) {
     socket.reset()
-    report(RelayReport(downstream: socket.remote, upstream: peer, end: end, bytesUpstream: 0, bytesDownstream: 0))
+    report(
+      RelayReport(downstream: socket.remote, origin: origin, upstream: peer, end: end, bytesUpstream: 0, bytesDownstream: 0))
   }
 
   func forget(_ identifier: UInt64, _ end: RelayEnd) {
@@ -185,7 +192,7 @@ public final class OpaqueRelay {
     guard let session = sessions.removeValue(forKey: identifier) else { return }
     report(
       RelayReport(
-        downstream: session.downstream.remote, upstream: session.upstream.remote, end: end,
+        downstream: session.downstream.remote, origin: session.origin, upstream: session.upstream.remote, end: end,
         bytesUpstream: session.upstream.bytesWritten, bytesDownstream: session.downstream.bytesWritten))
   }
 

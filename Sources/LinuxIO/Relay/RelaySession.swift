@@ -1,8 +1,12 @@
+internal import NetEndpoint
+
 /// One accepted connection, the one opened for it, and the timer that ends what does not end by itself.
 final class RelaySession {
   let identifier: UInt64
   let downstream: RelaySide
   let upstream: RelaySide
+  /// For whom the downstream connection was made, where that is known.
+  let origin: Endpoint?
   /// The relay holds its sessions.
   private unowned let relay: OpaqueRelay
   private let reactor: Reactor
@@ -12,7 +16,8 @@ final class RelaySession {
   /// What the timer stands for now: the span is added to the time of the last byte.
   @exclusivity(unchecked) private var idleSpan: Nanoseconds
 
-  init(_ relay: OpaqueRelay, _ identifier: UInt64, _ downstream: RelaySide, _ upstream: RelaySide) {
+  init(_ relay: OpaqueRelay, _ identifier: UInt64, _ downstream: RelaySide, _ upstream: RelaySide, origin: Endpoint?) {
+    self.origin = origin
     self.relay = relay
     self.reactor = relay.reactor
     self.identifier = identifier

@@ -11,15 +11,8 @@ public struct CertificateDescription: Sendable, Equatable {
   public let issuer: String
   /// Upper-case hexadecimal, as `openssl x509 -serial` prints it.
   public let serial: String
-  /// The DNS names of the subject alternative name. A byte other than printable ASCII stands as `\xNN`, and so does a backslash:
-  /// such a name equals no DNS name.
-  public let dnsNames: [String]
-  /// The URIs of the subject alternative name, such as SPIFFE ids; escaped likewise.
-  public let uris: [String]
-  /// The IP addresses of the subject alternative name, IPv4 or IPv6.
-  public let addresses: [String]
-  /// How many other subject alternative names there are (e-mail, directory and others).
-  public let otherNameCount: Int
+  /// The subject alternative name.
+  public let names: AlternativeNames
   /// The first second of its validity, Unix time. Where the certificate has no time that can be read, the last second of the year
   /// 9999: it never becomes valid.
   public let notBefore: Int64
@@ -42,12 +35,7 @@ public struct CertificateDescription: Sendable, Equatable {
     subject = Self.text(name: X509_get_subject_name(certificate))
     issuer = Self.text(name: X509_get_issuer_name(certificate))
     serial = Self.text(serial: X509_get0_serialNumber(certificate))
-    var names = AlternativeNames()
-    names.read(certificate)
-    dnsNames = names.dns
-    uris = names.uris
-    addresses = names.addresses
-    otherNameCount = names.others
+    names = AlternativeNames(certificate)
     notBefore = Self.seconds(X509_get0_notBefore(certificate)) ?? 253_402_300_799
     notAfter = Self.seconds(X509_get0_notAfter(certificate)) ?? 0
     keyKind = Self.kind(key: X509_get0_pubkey(certificate))
@@ -72,6 +60,15 @@ public struct CertificateDescription: Sendable, Equatable {
     return "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1, 2))-\(padded(parts.tm_mday, 2))"
       + "T\(padded(parts.tm_hour, 2)):\(padded(parts.tm_min, 2)):\(padded(parts.tm_sec, 2))Z"
   }
+
+  /// The DNS names of the subject alternative name.
+  public var dnsNames: [String] { names.dnsNames }
+  /// Its URIs.
+  public var uris: [String] { names.uris }
+  /// Its IP addresses.
+  public var addresses: [String] { names.addresses }
+  /// How many other names there are in it.
+  public var otherNameCount: Int { names.otherNameCount }
 
   // MARK: - Parts
 
@@ -155,7 +152,7 @@ public struct CertificateDescription: Sendable, Equatable {
   }
 
   /// Printable ASCII as it is, any other byte as `\xNN`.
-  fileprivate static func escaped(_ bytes: UnsafeRawBufferPointer, backslash: Bool = true) -> String {
+  static func escaped(_ bytes: UnsafeRawBufferPointer, backslash: Bool = true) -> String {
     var text = ""
     for byte in bytes {
       if (0x20...0x7E).contains(byte), !backslash || byte != UInt8(ascii: "\\") {
@@ -167,49 +164,7 @@ public struct CertificateDescription: Sendable, Equatable {
     return text
   }
 
-  fileprivate static func hexadecimal(_ byte: UInt8) -> String {
+  static func hexadecimal(_ byte: UInt8) -> String {
     (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
-  }
-}
-
-/// The subject alternative names by kind.
-private struct AlternativeNames {
-  var dns: [String] = []
-  var uris: [String] = []
-  var addresses: [String] = []
-  var others = 0
-
-  mutating func read(_ certificate: OpaquePointer) {
-    guard let raw = X509_get_ext_d2i(certificate, NID_subject_alt_name, nil, nil) else { return }
-    let names = OpaquePointer(raw)
-    defer { GENERAL_NAMES_free(names) }
-    for index in 0..<max(0, copenssl_general_name_count(names)) {
-      guard let name = copenssl_general_name(names, index) else { continue }
-      switch name.pointee.type {
-      case GEN_DNS: dns.append(Self.text(name.pointee.d.dNSName))
-      case GEN_URI: uris.append(Self.text(name.pointee.d.uniformResourceIdentifier))
-      case GEN_IPADD: addresses.append(Self.address(name.pointee.d.iPAddress))
-      default: others += 1
-      }
-    }
-  }
-
-  private static func bytes(_ string: UnsafePointer<ASN1_STRING>?) -> UnsafeRawBufferPointer {
-    guard let string else { return UnsafeRawBufferPointer(start: nil, count: 0) }
-    return UnsafeRawBufferPointer(start: ASN1_STRING_get0_data(string), count: Int(max(0, ASN1_STRING_length(string))))
-  }
-
-  private static func text(_ string: UnsafePointer<ASN1_STRING>?) -> String { CertificateDescription.escaped(bytes(string)) }
-
-  private static func address(_ string: UnsafePointer<ASN1_STRING>?) -> String {
-    let bytes = bytes(string)
-    let family = bytes.count == 4 ? AF_INET : AF_INET6
-    guard bytes.count == 4 || bytes.count == 16 else {
-      return "0x" + bytes.map(CertificateDescription.hexadecimal).joined()
-    }
-    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { buffer in
-      guard let base = buffer.baseAddress, inet_ntop(family, bytes.baseAddress, base, socklen_t(buffer.count)) != nil else { return "" }
-      return String(cString: base)
-    }
   }
 }

@@ -11,8 +11,6 @@ final class ConnectionSecurity {
   var early: [UInt8] = []
   /// The last read may have left decrypted bytes, or records, inside: the socket will not tell of them.
   var mayHold = false
-  /// What ended the exchange of records.
-  var failure: TLSFailure?
   private(set) var timer: ReactorTimer!
 
   init(_ parameters: TLSParameters, _ connection: Connection) {
@@ -76,6 +74,7 @@ extension Connection {
       phase = .secured
       security.mayHold = true
       updateInterest()
+      if session.speaksApplicationProtocol { open(security) }
       if !security.early.isEmpty {
         let early = security.early
         security.early = []
@@ -86,6 +85,13 @@ extension Connection {
     case .end: handshakeEnded(TLSFailure(.truncated, "the other end closed"))
     case .failed(let failure): handshakeEnded(failure)
     }
+  }
+
+  /// The client says what the protocol above begins with, in front of all that anybody sends; it is not counted as theirs.
+  private final func open(_ security: ConnectionSecurity) {
+    guard let opening = security.parameters?.applicationProtocol?.opening, !opening.isEmpty else { return }
+    _ = opening.withUnsafeBytes { encrypt($0) }
+    bytesWritten = 0
   }
 
   private final func handshakeEnded(_ failure: TLSFailure) {
@@ -135,7 +141,6 @@ extension Connection {
   }
 
   private final func recordsFailed(_ failure: TLSFailure) -> SystemFailure {
-    security?.failure = failure
     readEnded = true
     if writeErrno == 0 { writeErrno = failure.kind == .truncated ? ECONNRESET : EPROTO }
     output.discard(reactor.outputPool)
@@ -154,9 +159,7 @@ extension Connection {
       return .readable
     case .wantsRead: return .quiet
     case .end: return .end
-    case .failed(let failure):
-      security.failure = failure
-      return .failed(SystemFailure(.records, failure.kind == .truncated ? ECONNRESET : EPROTO))
+    case .failed(let failure): return .failed(SystemFailure(.records, failure.kind == .truncated ? ECONNRESET : EPROTO))
     }
   }
 

@@ -89,7 +89,9 @@ final class TLSMaterial {
 
   /// An `SSL_CTX *` of which the caller is the owner.
   func context(_ method: OpaquePointer?, _ minimum: TLSVersion) throws(TLSFailure) -> OpaquePointer {
-    guard let context = SSL_CTX_new(method) else { throw TLSFailure(queueOr: .library, "SSL_CTX_new") }
+    guard let context = SSL_CTX_new_ex(copenssl_narrow_library(), nil, method) else {
+      throw TLSFailure(queueOr: .library, "SSL_CTX_new_ex")
+    }
     do throws(TLSFailure) { try set(context, minimum) } catch {
       SSL_CTX_free(context)
       throw error
@@ -138,5 +140,6 @@ final class TLSMaterial {
     try must(X509_STORE_set_flags(store, UInt(flags)), "verification flags")
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
     SSL_CTX_set_cert_verify_callback(context, TLSSession.verify, nil)
+    SSL_CTX_set_alpn_select_cb(context, TLSSession.choose, nil)
   }
 }

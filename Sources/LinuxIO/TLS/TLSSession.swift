@@ -7,11 +7,14 @@ public struct TLSParameters {
   public let context: TLSContext
   /// The name that is asked for (SNI); nil for none.
   public var serverName: String?
-  /// Looks at the other end's certificate once it is known to chain to a configured CA: why it is not wanted, nil where it is.
-  public var refusal: (CertificateDescription) -> String?
+  /// What a client offers, and a server takes where it is offered; nil for nothing.
+  public var applicationProtocol: ApplicationProtocol?
+  /// Looks at the names in the other end's certificate once it is known to chain to a configured CA: why it is not wanted, nil where
+  /// it is.
+  public var refusal: (AlternativeNames) -> String?
 
   /// Parameters that take any certificate of the configured CAs, until `refusal` says otherwise.
-  public init(_ context: TLSContext, serverName: String? = nil, refusal: @escaping (CertificateDescription) -> String? = { _ in nil }) {
+  public init(_ context: TLSContext, serverName: String? = nil, refusal: @escaping (AlternativeNames) -> String? = { _ in nil }) {
     self.context = context
     self.serverName = serverName
     self.refusal = refusal
@@ -47,17 +50,21 @@ public final class TLSSession {
     return CertificateDescription(certificate)
   }
 
-  private let ssl: OpaquePointer
+  let ssl: OpaquePointer
   private let socket: UnsafeMutablePointer<copenssl_socket>
-  private let refusal: (CertificateDescription) -> String?
+  private let refusal: (AlternativeNames) -> String?
+  let applicationProtocol: ApplicationProtocol?
   /// What was held against the other end's certificate.
   private var objection: TLSFailure?
   private var closeNotifySent = false
+  /// OpenSSL forgets it with the first failure.
+  private var handshakeIsOver = false
   /// The protocol was broken, or the connection: nothing may be sent any more (SSL_get_error(3)).
   private var isBroken = false
 
   init(_ parameters: TLSParameters, isClient: Bool, fd: Int32) throws(TLSFailure) {
     refusal = parameters.refusal
+    applicationProtocol = parameters.applicationProtocol
     ssl = try parameters.context.newSession(isClient: isClient)
     socket = .allocate(capacity: 1)
     socket.initialize(to: copenssl_socket())
@@ -74,6 +81,7 @@ public final class TLSSession {
     if isClient, let name = parameters.serverName, copenssl_set_server_name(ssl, name) != 1 {
       throw TLSFailure(queueOr: .library, "server name \(name)")
     }
+    if isClient, let name = applicationProtocol?.name { try offer(name) }
   }
 
   deinit {
@@ -113,7 +121,9 @@ public final class TLSSession {
   /// Goes on with the handshake.
   func handshake(_ room: UnsafeMutableRawBufferPointer, _ records: (UnsafeRawBufferPointer) -> Void) -> Step {
     let result = run(room, records) { SSL_do_handshake(ssl) }
-    return result == 1 ? .done(0) : failed(result)
+    guard result == 1 else { return failed(result) }
+    handshakeIsOver = true
+    return .done(0)
   }
 
   /// Decrypts what the socket has, as far as there is room: at least one byte, or why not.
@@ -215,7 +225,8 @@ public final class TLSSession {
     }
     // Before the certificate is read, which empties the queue.
     let cause = TLSFailure(queueOr: .protocolError, "")
-    let certificate = peer
+    // Once the handshake is over nobody asks whose connection broke, and each that ends without a close-notify does.
+    let certificate = handshakeIsOver ? nil : peer
     if error == SSL_ERROR_SYSCALL {
       let number = socket.pointee.receive_errno
       guard number != 0 else { return .failed(TLSFailure(.truncated, "the connection ended", certificate: certificate)) }
@@ -238,17 +249,19 @@ public final class TLSSession {
 
   private func judge(_ store: OpaquePointer) -> Int32 {
     let result = X509_verify_cert(store)
-    let leaf = X509_STORE_CTX_get0_cert(store).map { CertificateDescription($0) }
+    let leaf = X509_STORE_CTX_get0_cert(store)
     guard result == 1, let leaf else {
       let code = Int(X509_STORE_CTX_get_error(store))
       let depth = X509_STORE_CTX_get_error_depth(store)
       let text = String(cString: X509_verify_cert_error_string(code))
-      objection = TLSFailure(.init(verifyError: code), depth > 0 ? "\(text) (CA \(depth) of the chain)" : text, certificate: leaf)
+      objection = TLSFailure(
+        .init(verifyError: code), depth > 0 ? "\(text) (CA \(depth) of the chain)" : text,
+        certificate: leaf.map { CertificateDescription($0) })
       if code == 0 { X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED) }
       return 0
     }
-    guard let refusal = refusal(leaf) else { return 1 }
-    objection = TLSFailure(.wrongName, refusal, certificate: leaf)
+    guard let refusal = refusal(AlternativeNames(leaf)) else { return 1 }
+    objection = TLSFailure(.wrongName, refusal, certificate: CertificateDescription(leaf))
     X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
     return 0
   }

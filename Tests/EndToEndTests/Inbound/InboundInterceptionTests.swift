@@ -5,12 +5,12 @@ import Testing
 @Suite(
   .enabled(
     if: NetworkNamespace.isAvailable, "needs root: CAP_SYS_ADMIN and CAP_NET_ADMIN for network namespaces, and ip of iproute2"),
-  .timeLimit(.minutes(2)))
+  .timeLimit(.minutes(10)))
 struct InboundInterceptionTests {
   @Test func whatOtherHostsSendPassesTheSidecarUnchanged() throws {
     let host = try NetworkNamespace()
     let far = try NetworkNamespace()
-    let rules = "/" + #filePath.split(separator: "/").dropLast(4).joined(separator: "/") + "/Deploy/interception"
+    let rules = RepositoryFile.path("Deploy/interception")
     try host.shell(
       """
       ip link set lo up

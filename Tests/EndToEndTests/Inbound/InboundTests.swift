@@ -227,8 +227,7 @@ struct LiveCapture: Sendable {
   }
 
   static func all(_ folder: String) throws -> [LiveCapture] {
-    let base = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
-    let directory = "/\(base)/Fixtures/\(folder)"
+    let directory = RepositoryFile.path("Tests/Fixtures/\(folder)")
     guard let handle = opendir(directory) else { throw ProgramFailure("cannot read \(directory)") }
     defer { closedir(handle) }
     var names: [String] = []

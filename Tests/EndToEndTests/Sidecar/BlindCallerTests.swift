@@ -6,7 +6,7 @@ import Testing
 @Suite(
   .enabled(
     if: NetworkNamespace.isAvailable, "needs root: CAP_SYS_ADMIN and CAP_NET_ADMIN for network namespaces, and ip of iproute2"),
-  .timeLimit(.minutes(2)))
+  .timeLimit(.minutes(10)))
 struct BlindCallerTests {
   enum Hiding: String, CaseIterable {
     /// In a network namespace of its own, with a veth pair to the sidecar's, as a container on its host is.

@@ -201,6 +201,29 @@ import Testing
     #expect(try sidecar.stop().delivered == 1)
   }
 
+  /// What is read ahead while a tail is withheld is judged like the rest: a damaged byte in it, wherever it is, reaches nobody.
+  @Test(arguments: [57, 57 + 64 * 1024, 57 + 128 * 1024 - 1]) func aBlockDamagedInWhatIsReadAheadIsFound(_ place: Int) throws {
+    let block = 128 * 1024
+    let peer = try ScriptedPeer { socket, _ in
+      guard let request = socket.receiveRequest() else { return }
+      var replies = Self.blocks(of: request, block).map(\.bytes)
+      replies[5][place] ^= 1
+      socket.send(Array(replies.joined()))
+      _ = socket.receiveToEnd()
+    }
+    let sidecar = try Sidecar(peers: [peer.port])
+    let caller = try StreamSocket(port: sidecar.port)
+    let request = WirePacket.request(0x09, reqID: 1, size: UInt32(8 * block))
+    caller.send(request)
+    for (number, right) in Self.blocks(of: request, block).prefix(5).enumerated() {
+      #expect(firstDifference(caller.receive(57 + block).bytes, right.bytes) == nil, "reply \(number)")
+    }
+    // An error reply where all of the block was here, else a reset.
+    #expect(caller.receivePacket()?.isErrorReply(to: request) ?? true)
+    #expect(try sidecar.waitFor("reply.dropped").first?["reason"] == "payload-crc")
+    #expect(try sidecar.stop().delivered == 0)
+  }
+
   /// 17's server sends one reply more than any requester reads (PROTOCOL.md section 2): with the last block, or while that is held.
   @Test(arguments: [false, true]) func theReplyTooManyIsSwallowed(_ later: Bool) throws {
     let isHeld = Shared(false)

@@ -6,7 +6,7 @@ import Testing
 @Suite(
   .enabled(
     if: NetworkNamespace.isAvailable, "needs root: CAP_SYS_ADMIN and CAP_NET_ADMIN for network namespaces, and ip of iproute2"),
-  .serialized, .timeLimit(.minutes(2)))
+  .serialized, .timeLimit(.minutes(10)))
 struct InterceptedCrowdTests {
   private struct Outcome {
     var wrong = 0
@@ -48,7 +48,7 @@ struct InterceptedCrowdTests {
       ip link add near type veth peer name far netns \(far.path)
       ip address add \(host)/16 dev near
       ip link set near up
-      \(rules) '\(ruleSet())' | nft -f -
+      \(rules) '\(RepositoryFile.path("Deploy/interception/lanekeeper.nft"))' | nft -f -
       """)
     try far.shell((["ip link set far up"] + addresses.map { "ip address add \($0)/16 dev far" }).joined(separator: "\n"))
     let peers = try far.run { try addresses.map { try stream.peer(address: $0, port: 17310) } }
@@ -62,7 +62,7 @@ struct InterceptedCrowdTests {
         let (peer, place) = (index % count, index / count)
         // The first ones of the first two peers share their ports; all others have their own.
         let port = 10_000 + (peer == 1 && place < sharedPorts ? index - 1 : index)
-        return try StreamSocket(to: SocketAddress(addresses[peer], 17310), from: UInt16(port))
+        return try StreamSocket(to: SocketAddress(addresses[peer], 17310), from: SocketAddress("0.0.0.0", UInt16(port)))
       }
     }
     let outcome = Shared(Outcome())
@@ -84,10 +84,5 @@ struct InterceptedCrowdTests {
     #expect(peers.allSatisfy { $0.accepted == each })
     #expect(try sidecar.stop().delivered == callers.count)
     return outcome.now
-  }
-
-  /// The shipped rule set, beside the sources of this test.
-  private static func ruleSet(_ file: String = #filePath) -> String {
-    "/" + file.split(separator: "/").dropLast(4).joined(separator: "/") + "/Deploy/interception/lanekeeper.nft"
   }
 }

@@ -4,7 +4,7 @@ import TestBytes
 import Testing
 
 /// Hundreds of gated callers at once, with replies of all shapes, some of them a byte at a time.
-@Suite(.timeLimit(.minutes(2))) struct MixedCrowdTests {
+@Suite(.timeLimit(.minutes(10))) struct MixedCrowdTests {
   private static let callers = 300
   private static let rounds = 3
 

@@ -164,6 +164,22 @@ final class RunningProgram {
     }
   }
 
+  /// Likewise, in pieces of that many bytes, each once the program has taken the one before.
+  func feed(_ bytes: [UInt8], pieces: Int, deadline: Duration = .seconds(30)) throws {
+    let end = ContinuousClock.now + deadline
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      try feed(Array(rest.prefix(pieces)), deadline: end - ContinuousClock.now)
+      rest = rest.dropFirst(pieces)
+      var unread: Int32 = 1
+      while ioctl(input, UInt(FIONREAD), &unread) == 0, unread > 0 {
+        guard ContinuousClock.now < end else { throw ProgramFailure("standard input is not read; output: \(output) errors: \(errors)") }
+        // The kernel tells nobody when a pipe has become empty.
+        _ = poll(nil, 0, 1)
+      }
+    }
+  }
+
   /// Reads until standard output and standard error together satisfy the condition.
   /// Throws where the program ends, or the deadline passes, before that.
   func wait(deadline: Duration = .seconds(30), until condition: (_ output: String, _ errors: String) -> Bool) throws {

@@ -52,8 +52,13 @@ final class Sidecar {
 
   private let program: RunningProgram
   private let directory: String
-  private var logPath: String { directory + "/log" }
+  /// The configuration but for further sections.
+  private let base: [String]
+  /// Its log.
+  var logPath: String { directory + "/log" }
   private var logText: [UInt8] = []
+  /// The log file that was read last, and how much of it: a rotated log begins anew.
+  private var logFile: (inode: ino_t, read: Int) = (0, 0)
   /// The ports of its listeners, in the order of the peers.
   private(set) var ports: [UInt16] = []
   /// The port of the first listener.
@@ -82,11 +87,9 @@ final class Sidecar {
     for peer in settings.tunnels {
       lines += ["  - listen: 127.0.0.1:0", "    peer: 127.0.0.1:\(peer)"] + (settings.tunnelTLS.map { ["    tls: \($0)"] } ?? [])
     }
-    lines += ["log:", "  path: \(directory)/log", "  level: \(settings.level)"] + settings.sections
+    base = lines + ["log:", "  path: \(directory)/log", "  level: \(settings.level)"]
     let path = directory + "/lanekeeper.yaml"
-    guard let file = fopen(path, "w") else { throw ProgramFailure("cannot write \(path)") }
-    fputs(lines.joined(separator: "\n") + "\n", file)
-    fclose(file)
+    try Self.write(base + settings.sections, to: path)
     let start = {
       guard let shell = settings.shell else { return try RunningProgram(["run", "--config", path]) }
       return try RunningProgram(
@@ -106,8 +109,29 @@ final class Sidecar {
     }
   }
 
+  private static func write(_ lines: [String], to path: String) throws {
+    guard let file = fopen(path, "w") else { throw ProgramFailure("cannot write \(path)") }
+    fputs(lines.joined(separator: "\n") + "\n", file)
+    fclose(file)
+  }
+
+  /// Gives it other further sections, by the file and SIGHUP. Returns the line in which it says what became of that.
+  @discardableResult func reconfigure(_ sections: [String]) throws -> LogLine {
+    try Self.write(base + sections, to: directory + "/lanekeeper.yaml")
+    let answers = { [unowned self] in log("configuration.loaded") + log("configuration.refused") }
+    let before = answers().count
+    program.send(SIGHUP)
+    try program.wait { _, _ in answers().count > before }
+    // The youngest of either kind.
+    return LogLine(text: String(output.split(separator: "\n").last { $0.contains("\"event\":\"configuration.") } ?? ""))
+  }
+
   deinit {
     unlink(directory + "/lanekeeper.yaml")
+    // Deploy/setup/test holds every line of it to the schema.
+    if let kept = getenv("LANEKEEPER_KEEP_LOGS"), let name = directory.split(separator: "/").last {
+      rename(logPath, "\(String(cString: kept))/\(name).log")
+    }
     unlink(logPath)
     rmdir(directory)
   }
@@ -130,9 +154,12 @@ final class Sidecar {
     let descriptor = open(logPath, O_RDONLY | O_CLOEXEC)
     if descriptor >= 0 {
       defer { close(descriptor) }
+      var status = stat()
+      if fstat(descriptor, &status) == 0, status.st_ino != logFile.inode { logFile = (status.st_ino, 0) }
       var piece = [UInt8](repeating: 0, count: 1 << 16)
-      while case let count = pread(descriptor, &piece, piece.count, logText.count), count > 0 {
+      while case let count = pread(descriptor, &piece, piece.count, logFile.read), count > 0 {
         logText.append(contentsOf: piece[..<count])
+        logFile.read += count
       }
     }
     return String(decoding: logText[..<((logText.lastIndex(of: UInt8(ascii: "\n")) ?? -1) + 1)], as: UTF8.self)

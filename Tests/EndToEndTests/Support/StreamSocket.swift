@@ -44,19 +44,18 @@ final class StreamSocket: @unchecked Sendable {
 
   /// Connects to any address.
   /// - Parameters:
-  ///   - port: the own port; another connection may have it too, towards another address.
+  ///   - own: the own end; another connection may have it too, towards another address. Port 0: any.
   ///   - transport: IPPROTO_TCP, or what stands above it.
-  convenience init(to remote: SocketAddress, from port: UInt16 = 0, transport: Int32 = 0) throws {
+  convenience init(to remote: SocketAddress, from own: SocketAddress = SocketAddress("0.0.0.0", 0), transport: Int32 = 0) throws {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), transport)
     guard descriptor >= 0 else { throw ProgramFailure("socket: \(String(cString: strerror(errno)))") }
     var on: Int32 = 1
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-    var isConnected = port == 0 || SocketAddress("0.0.0.0", port).withRaw { bind(descriptor, $0, $1) } == 0
-    if isConnected { isConnected = remote.withRaw { connect(descriptor, $0, $1) } == 0 }
-    guard isConnected else {
+    let isBound = own == SocketAddress("0.0.0.0", 0) || own.withRaw { bind(descriptor, $0, $1) } == 0
+    guard isBound, remote.withRaw({ connect(descriptor, $0, $1) }) == 0 else {
       let reason = String(cString: strerror(errno))
       close(descriptor)
-      throw ProgramFailure("connect \(remote) from port \(port): \(reason)")
+      throw ProgramFailure("connect \(remote) from \(own): \(reason)")
     }
     self.init(owning: descriptor)
   }
@@ -118,6 +117,17 @@ final class StreamSocket: @unchecked Sendable {
   func isReadable(within milliseconds: Int32 = 0) -> Bool {
     var wait = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     return poll(&wait, 1, milliseconds) == 1
+  }
+
+  /// Its own port.
+  func localPort() throws -> UInt16 {
+    var name = sockaddr_in()
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = withUnsafeMutablePointer(to: &name) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+    }
+    guard result == 0 else { throw ProgramFailure("getsockname: \(String(cString: strerror(errno)))") }
+    return UInt16(bigEndian: name.sin_port)
   }
 
   /// Shuts the sending side.

@@ -66,6 +66,35 @@ import Testing
     try far.stop()
   }
 
+  /// One host that does not finish its handshakes keeps nobody else out.
+  @Test func oneSourceDoesNotTakeAllHandshakes() throws {
+    let datanode = try InboundTests.datanode()
+    let far = try Self.far(datanode, ["maxHandshakes: 20", "maxHandshakesPerSource: 3", "handshakeTimeout: 20s"])
+    let metrics = try far.metricsPort()
+    func other() throws -> StreamSocket {
+      try StreamSocket(to: SocketAddress("127.0.0.1", far.inboundPort), from: SocketAddress("127.0.0.2", 0))
+    }
+    var open = try (0..<3).map { _ in try other() }
+    for socket in open { socket.send([0x16, 3, 1]) }
+    #expect(eventually { (try? Scrape(HTTP.get(metrics, "/metrics").text).sum("lanekeeper_tls_handshakes")) == 3 })
+    let fourth = try other()
+    fourth.send([0x16, 3, 1])
+    #expect(fourth.receiveToEnd().ending == .reset)
+    let line = try #require(try far.waitFor("tls.refused", reason: "handshake-limit").first)
+    #expect(line["detail"] == "3 from its address are in flight; tls.maxHandshakesPerSource is 3")
+    let near = try Self.near(far)
+    #expect(try StreamSocket(port: near.port).ask(Self.request) == Exemplar.reply(to: Self.request))
+    // One that is over makes room for another of the same source.
+    open.removeLast()
+    #expect(eventually { (try? Scrape(HTTP.get(metrics, "/metrics").text).sum("lanekeeper_tls_handshakes")) == 2 })
+    let another = try other()
+    another.send([0x16, 3, 1])
+    #expect(eventually { (try? Scrape(HTTP.get(metrics, "/metrics").text).sum("lanekeeper_tls_handshakes")) == 3 })
+    try near.stop()
+    try far.stop()
+    #expect(far.log("tls.refused").count { $0["reason"] == "handshake-limit" } == 1)
+  }
+
   @Test func floodsOfGarbageCostNobodyElseAndNoMemory() throws {
     let seed = testSeed()
     let datanode = try InboundTests.datanode()

@@ -44,10 +44,13 @@ struct Hop {
   let near: Sidecar
   let far: Sidecar
 
-  init(datanode: UInt16, near nearSection: TLSSection?, far farSection: TLSSection?, outbound: [String] = [], more: [String] = []) throws {
-    far = try Sidecar(peers: [], .init(datanode: datanode, sections: (farSection.map { [$0.text] } ?? []) + more))
+  init(
+    datanode: UInt16, near nearSection: TLSSection?, far farSection: TLSSection?, outbound: [String] = [], more: [String] = [],
+    level: String = "info"
+  ) throws {
+    far = try Sidecar(peers: [], .init(datanode: datanode, sections: (farSection.map { [$0.text] } ?? []) + more, level: level))
     near = try Sidecar(
-      peers: [far.inboundPort], .init(outbound: outbound, sections: (nearSection.map { [$0.text] } ?? []) + more))
+      peers: [far.inboundPort], .init(outbound: outbound, sections: (nearSection.map { [$0.text] } ?? []) + more, level: level))
   }
 
   /// Both, in good order; the near one's accounting.

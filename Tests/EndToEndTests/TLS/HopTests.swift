@@ -59,13 +59,7 @@ import Testing
 
   /// What a stray reply does on a plain connection it does under TLS.
   @Test func aReplyOfAnotherOperationIsDropped() throws {
-    let datanode = try ScriptedPeer { socket, _ in
-      while let request = socket.receiveRequest() {
-        var other = request
-        other.header.reqID &+= 1
-        socket.send(Exemplar.reply(to: other))
-      }
-    }
+    let datanode = try StrayReply.peer()
     let hop = try Self.strict(datanode)
     let caller = try StreamSocket(port: hop.near.port)
     let request = Exemplar.request(0x10, reqID: 5, partition: 8)

@@ -43,7 +43,8 @@ final class Stunnel {
   /// A plain connection to it.
   func connected() throws -> StreamSocket { try StreamSocket(port: port) }
 
-  private static func freePort() throws -> UInt16 {
+  /// A port that nobody listens on.
+  static func freePort() throws -> UInt16 {
     let peer = try ScriptedPeer { _, _ in }
     defer { peer.stop() }
     return peer.port

@@ -4,7 +4,7 @@ import Testing
 
 /// Raft's ports through TLS between two tunnels.
 @Suite struct TunnelTLSTests {
-  private static func pair(_ target: UInt16) throws -> (near: Sidecar, far: Sidecar) {
+  static func pair(_ target: UInt16) throws -> (near: Sidecar, far: Sidecar) {
     let far = try Sidecar(
       peers: [], .init(tunnels: [target], tunnelTLS: "accept", sections: [Certificates.section(Certificates.far).text]))
     let near = try Sidecar(

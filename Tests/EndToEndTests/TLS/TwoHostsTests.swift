@@ -8,64 +8,18 @@ import Testing
 @Suite(
   .enabled(
     if: NetworkNamespace.isAvailable, "needs root: CAP_SYS_ADMIN and CAP_NET_ADMIN for network namespaces, and ip of iproute2"),
-  .timeLimit(.minutes(3)))
+  .timeLimit(.minutes(10)))
 struct TwoHostsTests {
   private static let nearAddress = "10.78.0.1"
   private static let farAddress = "10.78.0.2"
   private static let clientAddress = "10.79.0.1"
   private static let farClientSide = "10.79.0.2"
 
-  /// tcpdump on one interface of a namespace.
-  private final class Capture {
-    let path: String
-    private let program: RunningProgram
-
-    init(_ namespace: NetworkNamespace, _ interface: String) throws {
-      let path = "/tmp/lanekeeper-capture-\(getpid())-\(interface).pcap"
-      self.path = path
-      // As root it would change to a user of its own, who may not write here.
-      program = try namespace.run {
-        try RunningProgram(
-          ["-i", interface, "-Z", "root", "-s", "0", "-B", "32768", "-U", "--immediate-mode", "-w", path], executable: "/usr/bin/tcpdump")
-      }
-      try program.wait { _, errors in errors.contains("listening on") }
-    }
-
-    deinit { unlink(path) }
-
-    /// All that was seen, which is to be that much at least.
-    func finish(atLeast count: Int) throws -> [UInt8] {
-      #expect(
-        eventually {
-          var status = stat()
-          return stat(path, &status) == 0 && status.st_size > count
-        })
-      program.send(SIGTERM)
-      _ = try program.finish()
-      let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-      guard descriptor >= 0 else { throw ProgramFailure("cannot read \(path)") }
-      defer { close(descriptor) }
-      var bytes: [UInt8] = []
-      var piece = [UInt8](repeating: 0, count: 1 << 20)
-      while case let count = read(descriptor, &piece, piece.count), count > 0 { bytes += piece[..<count] }
-      return bytes
-    }
-
-    /// What tshark counts of frames that the filter takes, port 17310 read as TLS.
-    func frames(_ filter: String) throws -> Int {
-      let program = try RunningProgram(
-        ["-r", path, "-d", "tcp.port==17310,tls", "-Y", filter, "-T", "fields", "-e", "frame.number"], executable: "/usr/bin/tshark")
-      let result = try program.finish()
-      #expect(result.status == 0, "\(result.stderr)")
-      return result.stdout.split(separator: "\n").count
-    }
-  }
-
   @Test func onlyTLSIsOnTheWireAndPlainClientsAreServed() throws {
     let near = try NetworkNamespace()
     let far = try NetworkNamespace()
     let client = try NetworkNamespace()
-    let rules = "/" + #filePath.split(separator: "/").dropLast(4).joined(separator: "/") + "/Deploy/interception"
+    let rules = RepositoryFile.path("Deploy/interception")
     try near.shell(
       """
       ip link set lo up
@@ -116,8 +70,8 @@ struct TwoHostsTests {
         sections: [
           TLSSection(identity: nearIdentity, authorities: pki.caFile, outbound: "{mode: strict, peerName: address}").text
         ]))
-    let wire = try Capture(far, "far")
-    let plainWire = try Capture(far, "plain")
+    let wire = try WireCapture(far, "far")
+    let plainWire = try WireCapture(far, "plain")
 
     let request = stream.request(5)
     let caller = try near.run { try StreamSocket(to: SocketAddress(Self.farAddress, 17310)) }

@@ -16,14 +16,14 @@ final class LogBench {
   private let writer: LogWriter
   private let path: String
 
-  init(_ level: LogLevel, node: String = "datanode-1") throws {
+  init(_ level: LogLevel, node: String = "datanode-1", priorities: Bool = false) throws {
     var template = Array("/tmp/lanekeeper-eventlog-XXXXXX".utf8CString)
     let descriptor = mkstemp(&template)
     try #require(descriptor >= 0)
     close(descriptor)
     path = String(decoding: template.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     writer = try LogWriter(.file(path), capacity: 64 << 20)
-    log = EventLog(writer: writer, node: node, process: Self.process, level: level, wallClock: { Self.instant })
+    log = EventLog(writer: writer, node: node, process: Self.process, level: level, priorities: priorities, wallClock: { Self.instant })
   }
 
   deinit {
@@ -78,7 +78,12 @@ final class LogBench {
     var event = LaneEvent(name, reason: .partitionMismatch, action: .errorReply)
     event.peer = Endpoint(address: 0xC000_0207, port: 17310)
     event.caller = Endpoint(address: 0xC000_0201, port: 41952)
+    event.origin = Endpoint(address: 0xC000_0209, port: 50112)
     event.operation = try operation()
+    event.conflictsWith = try operation(stamp: 0x4000_0000_0000_0002)
+    event.owner = event.operation
+    event.owner?.stamp = 3
+    event.evidence = "20261123T040506.123456Z_reply.dropped_idle.pcapng"
     event.expected = .unsigned(12)
     event.observed = .unsigned(13)
     event.connection = 42

@@ -70,8 +70,10 @@ final class ForeignClientPair {
   let raw: RawSocket
   let client: ForeignEnd
 
-  init(_ reactor: Reactor, configure: (OpaquePointer) -> Void = { _ in }) throws {
-    (server, raw) = try serverAndRawClient(reactor)
+  init(
+    _ reactor: Reactor, configure: (OpaquePointer) -> Void = { _ in }, server configureServer: (inout TLSParameters) -> Void = { _ in }
+  ) throws {
+    (server, raw) = try serverAndRawClient(reactor, configure: configureServer)
     let client = try ForeignEnd(raw, identity: TestCertificates.client)
     configure(client.ssl)
     let near = server

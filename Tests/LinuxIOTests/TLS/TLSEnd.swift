@@ -60,14 +60,16 @@ enum TestCertificates {
 }
 
 /// A server of ours that waits for its first byte, and a plain socket connected to it.
-func serverAndRawClient(_ reactor: Reactor) throws -> (TLSEnd, RawSocket) {
+func serverAndRawClient(_ reactor: Reactor, configure: (inout TLSParameters) -> Void = { _ in }) throws -> (TLSEnd, RawSocket) {
   var made: TLSEnd?
-  let context = try TestCertificates.context(TestCertificates.server)
+  var parameters = TLSParameters(try TestCertificates.context(TestCertificates.server))
+  configure(&parameters)
+  let server = parameters
   let listener = try Listener(
     reactor: reactor, on: loopback,
     accept: {
       made = try? TLSEnd(reactor: reactor, accepted: $0, options: SocketOptions())
-      made?.server = TLSParameters(context)
+      made?.server = server
     })
   let raw = try RawSocket(connectingTo: listener.endpoint)
   #expect(try turn(reactor) { made != nil })

@@ -255,7 +255,7 @@ extension CallerSession {
     heldBegun = false
     heldSince = nil
     if exchanges.isEmpty { lastProgress = exchange.startedAt }
-    if exchange.conflictRole != .none, let desk = proxy.conflicts { (exchange.ticket, scan) = begin(exchange, head, desk) }
+    if exchange.conflictRole != .none, proxy.conflicts != nil { (exchange.ticket, scan) = begin(exchange, head) }
     restamp(head, exchange.stamp)
     let isStream = exchange.operationClass == .repairStream
     if isStream, exchange.rule.completion == .openEnded,

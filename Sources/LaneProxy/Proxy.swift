@@ -50,7 +50,7 @@ public final class Proxy {
   /// Where the local datanode's readers of tiny-delete records stop, as inbound tasks said.
   var tinyDeleteSizes = TinyDeleteSizes()
   /// Serialises what conflicts on one extent; nil where nothing is to be done about it.
-  private(set) var conflicts: ConflictDesk?
+  let conflicts: ConflictDesk?
   private var sweep: ReactorTimer?
   /// `drain` was called.
   public private(set) var isDraining = false
@@ -76,7 +76,7 @@ public final class Proxy {
     observed = OperationClass.allCases.map { settings.judge[$0] == .observe }
     stamps = StampGenerator(random: random)
     outboundSecurity = settings.tls.map { OutboundSecurity($0) }
-    if settings.conflicts != .off { conflicts = ConflictDesk(reactor, settings.conflicts) }
+    conflicts = settings.conflicts == .off ? nil : ConflictDesk(reactor, settings.conflicts)
     sweep = ReactorTimer(reactor) { [unowned self] in self.sweepLanes() }
     sweep?.arm(at: reactor.now + Self.sweepInterval)
   }

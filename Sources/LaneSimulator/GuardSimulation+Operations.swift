@@ -68,7 +68,7 @@ extension GuardSimulation {
   mutating func end(_ passage: ModelOperation.Passage, _ index: Int, isAnswered: Bool) {
     // The guard ends a round itself.
     guard operations[index].kind != .round else { return }
-    let released = nodes[passage.node].machine.end(passage.ticket, isAnswered: isAnswered, now: now)
+    let released = nodes[passage.node].machine.end(passage.ticket, isAnswered: isAnswered, now: now) ?? []
     nodes[passage.node].oracle.end(index, isAnswered: isAnswered, now: now)
     goOn(released, at: passage.node)
   }

@@ -19,11 +19,13 @@ struct GuardSimulation {
     case endAgain(Int)
   }
 
-  struct Node {
+  final class Node {
     var machine: ConflictGuard
     var oracle = GuardOracle()
     /// Which operation a ticket is of.
     var operations: [ConflictGuard.Ticket: Int] = [:]
+
+    init(_ machine: consuming ConflictGuard) { self.machine = machine }
   }
 
   /// A run takes 100 to 1,500 steps.
@@ -32,7 +34,7 @@ struct GuardSimulation {
   static let millisecond: UInt64 = 1_000_000
 
   var random: SimulatorRandom
-  var nodes: [Node]
+  let nodes: [Node]
   var operations: [ModelOperation] = []
   private var events: [(time: UInt64, event: Event)] = []
   private(set) var now: UInt64 = 1_000
@@ -54,7 +56,7 @@ struct GuardSimulation {
     random = SimulatorRandom(seed: seed)
     let mode: ConflictGuard.Mode = random.once(in: 4) ? .detect : .serialize
     self.mode = mode
-    nodes = (0..<Self.nodeCount).map { _ in Node(machine: ConflictGuard(mode: mode, mutations: mutations)) }
+    nodes = (0..<Self.nodeCount).map { _ in Node(ConflictGuard(mode: mode, mutations: mutations)) }
     refuses = random.once(in: 3)
     tasksFollowRounds = 1 + random.below(4)
     partitions = 1 + random.below(2)

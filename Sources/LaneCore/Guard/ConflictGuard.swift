@@ -10,9 +10,11 @@ internal import NetEndpoint
 /// for other deletes; so that what an operation waits for always runs, and no deadlock is possible among those held.
 /// How long one is held its session decides: at the limit it is let go on, or leaves.
 ///
-/// Each delete and each repair comes here, and next to none conflicts: what is kept of one is plain numbers, and lists of extents stand aside.
-public struct ConflictGuard {
-  fileprivate struct Place: Hashable {
+/// Each delete and each repair comes here, and next to none conflicts: what is kept of one is plain numbers in arrays that nobody else
+/// can hold, and lists of extents stand aside.
+public struct ConflictGuard: ~Copyable {
+  /// A partition of one datanode.
+  struct Place: Hashable {
     /// 0 for the local datanode.
     var owner: UInt64
     var partition: UInt64
@@ -21,21 +23,27 @@ public struct ConflictGuard {
       self.owner = owner.map { 1 << 48 | UInt64($0.address) << 16 | UInt64($0.port) } ?? 0
       self.partition = partition
     }
+
+    /// Where its claims stand. Partitions count up from small numbers, and peers differ in their addresses' lower bits.
+    var bucket: Int {
+      Int(truncatingIfNeeded: ((partition ^ owner &* 0xD6E8_FEB8_6659_FD93) &* 0x9E37_79B9_7F4A_7C15) >> 54)
+    }
   }
 
-  private struct Entry {
+  // Neither this nor Bucket is private, for the reason that `DeleteMemory.Deleted` is not.
+  struct Entry {
     /// That of its ticket; 0 where the slot is free.
-    var number: UInt64
+    var number: UInt64 = 0
     /// In which order it arrived.
-    var order: UInt64
-    var since: UInt64
-    var place: Place
+    var order: UInt64 = 0
+    var since: UInt64 = 0
+    var place = Place(nil, 0)
     /// Of the same partition, where it touches that; else `otherRole` is none.
-    var otherPlace: Place
-    var extents: ExtentSet.Brief
-    var role: ConflictRole
-    var otherRole: ConflictRole
-    var hasFollowers: Bool
+    var otherPlace = Place(nil, 0)
+    var extents = ExtentSet.Brief.all
+    var role = ConflictRole.none
+    var otherRole = ConflictRole.none
+    var hasFollowers = false
     /// More of it is in `lists`.
     var hasLists = false
     /// Others wait for it.
@@ -44,7 +52,31 @@ public struct ConflictGuard {
     var reason: Reason?
     /// For whom it waits.
     var blocker = Ticket(number: 0)
+    /// Of what it touches, and of what it touches at the other datanode.
+    var link = Link()
+    var otherLink = Link()
     var operation: LaneEvent.Operation
+
+    /// All but `otherPlace` and `otherLink`: in place, as it is large.
+    @inline(__always)
+    mutating func occupy(
+      _ ticket: Ticket, order: UInt64, since: UInt64, _ place: Place, _ extents: ExtentSet.Brief, _ claim: Claim, after: ClaimIndex,
+      _ operation: LaneEvent.Operation
+    ) {
+      number = ticket.number
+      self.order = order
+      self.since = since
+      self.place = place
+      self.extents = extents
+      role = claim.role
+      otherRole = claim.otherRole
+      hasFollowers = claim.hasFollowers
+      hasLists = false
+      hasWaiters = false
+      reason = nil
+      link = Link(before: after, after: .none)
+      self.operation = operation
+    }
 
     func place(_ isOther: Bool) -> Place { isOther ? otherPlace : place }
     func role(_ isOther: Bool) -> ConflictRole { isOther ? otherRole : role }
@@ -58,16 +90,30 @@ public struct ConflictGuard {
     var count: Int
   }
 
-  /// The claims that stand in one bucket are a list, in the order of arrival. A claim is known by twice its operation's slot, and one
-  /// more for what it touches at the other datanode.
-  private struct Link {
-    var before: Int32 = -1
-    var after: Int32 = -1
+  /// What an operation touches at one datanode: known by twice its slot, and one more at the other datanode.
+  struct ClaimIndex: Equatable {
+    static let none = ClaimIndex(number: -1)
+
+    var number: Int32
+
+    init(_ slot: Int, isOther: Bool) { number = Int32(truncatingIfNeeded: 2 * slot + (isOther ? 1 : 0)) }
+    private init(number: Int32) { self.number = number }
+
+    var slot: Int { Int(number >> 1) }
+    var isOther: Bool { number & 1 == 1 }
+    var exists: Bool { number >= 0 }
   }
 
-  private struct Bucket {
-    var first: Int32 = -1
-    var last: Int32 = -1
+  /// The claims that stand in one bucket are a list, in the order of arrival.
+  struct Link {
+    var before = ClaimIndex.none
+    /// Of a slot that is free the next free one.
+    var after = ClaimIndex.none
+  }
+
+  struct Bucket {
+    var first = ClaimIndex.none
+    var last = ClaimIndex.none
     /// How many of its claims are deletes, repairs or their reads, and others. Neither deletes nor repairs conflict among themselves.
     var deletes: Int32 = 0
     var repairs: Int32 = 0
@@ -91,25 +137,8 @@ public struct ConflictGuard {
     }
   }
 
-  /// A delete that has run, in little more than a cache line: there are thousands.
-  fileprivate struct Deleted {
-    var place: Place
-    var extents: ExtentSet.Brief
-    var stamp: Int64
-    var process: UInt64?
-    var operationClass: OperationClass
-    var opcode: UInt8
-    var since: UInt64
-    var until: UInt64
-  }
-
   /// How long a repair round may last, nanoseconds: a leader that has asked one replica may wait a minute for another, or give up.
   public static let longestRound: UInt64 = 5_000_000_000
-  /// How long a delete is remembered, nanoseconds: a leader's list of extents may be that old when its notification comes.
-  public static let memory: UInt64 = 60_000_000_000
-  /// The most deletes that are remembered, and the most extents of theirs that are kept one by one.
-  public static let mostRemembered = 4096
-  static let mostRememberedExtents = 65_536
   /// The most extents that are known one by one, of all operations together; beyond them an operation counts as touching all of its
   /// partition.
   static let mostExtents = 1 << 20
@@ -117,22 +146,19 @@ public struct ConflictGuard {
 
   /// What is done about conflicts.
   public let mode: Mode
-  private var slots: [Entry] = []
-  private var free: [Int] = []
+  private var slots = UniqueDeque<Entry>()
+  private var firstFree = ClaimIndex.none
   private var lists: [Int: Lists] = [:]
   private var waiters: [Int: [Ticket]] = [:]
-  private var links: [Link] = []
-  private var buckets = [Bucket](repeating: Bucket(), count: Self.bucketCount)
+  private var buckets = UniqueDeque(repeating: Bucket(), count: Self.bucketCount)
   private var linked = 0
   private var generation: UInt64 = 0
   private var orders: UInt64 = 0
   private var rounds: [Place: Ticket] = [:]
-  private var deleted: Deque<Deleted> = []
-  // By how many deletes were remembered before.
-  private var deletedLists: [UInt64: ExtentSet] = [:]
-  private var forgotten: UInt64 = 0
-  private var deletedExtents = 0
+  private var deleted = DeleteMemory()
   private var extents = 0
+  /// How many operations it knows of, repair rounds included.
+  public private(set) var count = 0
   /// How many are held.
   public private(set) var held = 0
 
@@ -146,8 +172,6 @@ public struct ConflictGuard {
     self.mutations = mutations
   }
 
-  /// How many operations it knows of, repair rounds included.
-  public var count: Int { slots.count - free.count }
   /// What it keeps of operations that are not over, deletes that it remembers aside: nothing where there are none.
   package var leftovers: Int { count + held + linked + rounds.count + extents + lists.count + waiters.count }
 
@@ -169,12 +193,17 @@ public struct ConflictGuard {
 
   @inline(__always)
   private mutating func enter(_ operation: LaneEvent.Operation, _ claim: Claim, _ extents: ExtentSet.Brief, now: UInt64) -> Ticket? {
-    let ticket = insert(operation, claim, extents, now: now)
-    if isAtPeace(ticket.slot) || mutations.contains(.enterBlindly) { return ticket }
+    let (ticket, isAtPeace) = insert(operation, claim, extents, now: now)
+    return isAtPeace || mutations.contains(.enterBlindly) || meetsNobody(ticket) ? ticket : nil
+  }
+
+  /// Whether an operation that has just arrived meets no conflict; else it is not known any more.
+  @inline(never)
+  private mutating func meetsNobody(_ ticket: Ticket) -> Bool {
     var meetsSomebody = false
-    if search(ticket.slot, see: { _ in meetsSomebody = true }) == nil, !meetsSomebody { return ticket }
+    if search(ticket.slot, see: { _ in meetsSomebody = true }) == nil, !meetsSomebody { return true }
     _ = remove(ticket)
-    return nil
+    return false
   }
 
   /// An operation has arrived. A repair round needs no end: it ends with the task, or by `expire`.
@@ -214,7 +243,7 @@ public struct ConflictGuard {
       own.count = count
       extents += count
     }
-    let ticket = insert(request.operation, request.claim, own.extents.brief, now: now)
+    let (ticket, _) = insert(request.operation, request.claim, own.extents.brief, now: now)
     if own.extents.brief == .listed || own.created != nil {
       lists[ticket.slot] = own
       slots[ticket.slot].hasLists = true
@@ -222,45 +251,56 @@ public struct ConflictGuard {
     return ticket
   }
 
+  /// Returns what it is known by, and whether nothing stands where it does that could conflict with it.
   @inline(__always)
-  private mutating func insert(_ operation: LaneEvent.Operation, _ claim: Claim, _ extents: ExtentSet.Brief, now: UInt64) -> Ticket {
-    let slot = free.popLast() ?? slots.count
+  private mutating func insert(
+    _ operation: LaneEvent.Operation, _ claim: Claim, _ extents: ExtentSet.Brief, now: UInt64
+  ) -> (ticket: Ticket, isAtPeace: Bool) {
+    let slot = firstFree.exists ? firstFree.slot : slots.count
+    if firstFree.exists { firstFree = slots[slot].link.after } else { slots.append(Entry(operation: operation)) }
     generation = max(1, (generation &+ 1) & 0xFFFF_FFFF)
     orders &+= 1
+    count += 1
     let ticket = Ticket(number: generation << 32 | UInt64(slot))
     let place = Place(claim.owner, claim.partition)
-    let otherPlace = claim.otherRole == .none ? place : Place(claim.otherOwner, claim.partition)
-    let entry = Entry(
-      number: ticket.number, order: orders, since: now, place: place, otherPlace: otherPlace, extents: extents, role: claim.role,
-      otherRole: claim.otherRole, hasFollowers: claim.hasFollowers, operation: operation)
-    if slot == slots.count {
-      slots.append(entry)
-      links.append(Link())
-      links.append(Link())
-    } else {
-      slots[slot] = entry
-    }
-    link(2 * slot, place.bucket, claim.role)
-    if claim.otherRole != .none { link(2 * slot + 1, otherPlace.bucket, claim.otherRole) }
-    return ticket
+    let before = link(ClaimIndex(slot, isOther: false), place.bucket, claim.role)
+    slots[slot].occupy(ticket, order: orders, since: now, place, extents, claim, after: before, operation)
+    if claim.otherRole == .none { return (ticket, buckets[place.bucket].isPeaceful(for: claim.role)) }
+    let otherPlace = Place(claim.otherOwner, claim.partition)
+    slots[slot].otherPlace = otherPlace
+    slots[slot].otherLink = Link(before: link(ClaimIndex(slot, isOther: true), otherPlace.bucket, claim.otherRole), after: .none)
+    return (ticket, buckets[place.bucket].isPeaceful(for: claim.role) && buckets[otherPlace.bucket].isPeaceful(for: claim.otherRole))
   }
 
-  private mutating func link(_ claim: Int, _ bucket: Int, _ role: ConflictRole) {
-    let number = Int32(truncatingIfNeeded: claim)
+  /// Puts a claim at the end of a bucket. Returns the one before it.
+  @inline(__always)
+  private mutating func link(_ claim: ClaimIndex, _ bucket: Int, _ role: ConflictRole) -> ClaimIndex {
     let last = buckets[bucket].last
-    links[claim] = Link(before: last, after: -1)
-    if last < 0 { buckets[bucket].first = number } else { links[Int(last)].after = number }
-    buckets[bucket].last = number
+    if last.exists { setAfter(last, claim) } else { buckets[bucket].first = claim }
+    buckets[bucket].last = claim
     buckets[bucket].count(role, 1)
     linked += 1
+    return last
   }
 
-  private mutating func unlink(_ claim: Int, _ bucket: Int, _ role: ConflictRole) {
-    let link = links[claim]
-    if link.before < 0 { buckets[bucket].first = link.after } else { links[Int(link.before)].after = link.after }
-    if link.after < 0 { buckets[bucket].last = link.before } else { links[Int(link.after)].before = link.before }
+  @inline(__always)
+  private mutating func unlink(_ link: Link, _ bucket: Int, _ role: ConflictRole) {
+    if link.before.exists { setAfter(link.before, link.after) } else { buckets[bucket].first = link.after }
+    if link.after.exists { setBefore(link.after, link.before) } else { buckets[bucket].last = link.before }
     buckets[bucket].count(role, -1)
     linked -= 1
+  }
+
+  private mutating func setAfter(_ claim: ClaimIndex, _ after: ClaimIndex) {
+    if claim.isOther { slots[claim.slot].otherLink.after = after } else { slots[claim.slot].link.after = after }
+  }
+
+  private mutating func setBefore(_ claim: ClaimIndex, _ before: ClaimIndex) {
+    if claim.isOther { slots[claim.slot].otherLink.before = before } else { slots[claim.slot].link.before = before }
+  }
+
+  private func claim(after claim: ClaimIndex) -> ClaimIndex {
+    claim.isOther ? slots[claim.slot].otherLink.after : slots[claim.slot].link.after
   }
 
   /// Whether that operation is not over.
@@ -270,13 +310,6 @@ public struct ConflictGuard {
   }
 
   // MARK: Conflicts
-
-  /// Nothing stands where it does that could conflict with it.
-  private func isAtPeace(_ slot: Int) -> Bool {
-    let (role, otherRole) = (slots[slot].role, slots[slot].otherRole)
-    guard buckets[slots[slot].place.bucket].isPeaceful(for: role) else { return false }
-    return otherRole == .none || buckets[slots[slot].otherPlace.bucket].isPeaceful(for: otherRole)
-  }
 
   /// Finds whom an operation must wait for: the first that arrived before it, or runs.
   /// - Parameter see: is told of each conflict that counts more than those before it.
@@ -292,9 +325,9 @@ public struct ConflictGuard {
     let bucket = slots[slot].place(isOther).bucket
     if buckets[bucket].isPeaceful(for: slots[slot].role(isOther)) { return nil }
     var next = buckets[bucket].first
-    while next >= 0 {
-      let (candidate, candidateIsOther) = (Int(next) / 2, next & 1 == 1)
-      next = links[Int(next)].after
+    while next.exists {
+      let (candidate, candidateIsOther) = (next.slot, next.isOther)
+      next = claim(after: next)
       guard candidate != slot else { continue }
       let isWaiting = slots[candidate].reason != nil
       guard slots[candidate].order < slots[slot].order || (!isWaiting && !mutations.contains(.earlierOnly)) else { continue }
@@ -334,15 +367,11 @@ public struct ConflictGuard {
   /// A task that creates what was deleted: its list is older than the delete.
   private mutating func pastDelete(_ slot: Int, now: UInt64) -> Sighting? {
     forgetDeletes(now: now)
-    guard let created = created(by: slot), !created.isEmpty else { return nil }
-    let place = slots[slot].place
-    let index = deleted.indices.last {
-      deleted[$0].place == place
-        && (ExtentSet(brief: deleted[$0].extents) ?? deletedLists[forgotten &+ UInt64($0)] ?? .all).intersects(created)
+    guard let created = created(by: slot), !created.isEmpty, let delete = deleted.last(at: slots[slot].place, of: created) else {
+      return nil
     }
-    guard let index else { return nil }
     return Sighting(
-      conflict: .init(reason: .ghostExtent, holds: false), earlier: deleted[index].operation, since: deleted[index].since, isOver: true)
+      conflict: .init(reason: .ghostExtent, holds: false), earlier: delete.operation, since: delete.since, isOver: true)
   }
 
   // MARK: Waiting
@@ -356,7 +385,6 @@ public struct ConflictGuard {
   }
 
   private mutating func run(_ slot: Int) {
-    guard slots[slot].reason != nil else { return }
     let (ticket, blocker) = (Ticket(number: slots[slot].number), slots[slot].blocker)
     slots[slot].reason = nil
     held -= 1
@@ -367,7 +395,7 @@ public struct ConflictGuard {
 
   /// An operation that is held has reached its limit and goes on all the same.
   public mutating func overrule(_ ticket: Ticket) {
-    if knows(ticket) { run(ticket.slot) }
+    if knows(ticket), slots[ticket.slot].reason != nil { run(ticket.slot) }
   }
 
   /// For whom an operation waits; nil where it does not.
@@ -381,18 +409,18 @@ public struct ConflictGuard {
   /// Who waits for whom, in the order of arrival.
   public var holds: [Hold] {
     if held == 0 { return [] }
-    return slots.filter { $0.number != 0 && $0.reason != nil }.sorted { $0.order < $1.order }.compactMap {
-      hold(Ticket(number: $0.number))
-    }
+    return slots.indices.filter { slots[$0].number != 0 && slots[$0].reason != nil }.sorted { slots[$0].order < slots[$1].order }
+      .compactMap { hold(Ticket(number: slots[$0].number)) }
   }
 
   // MARK: Ending
 
-  /// An operation is over, or was given up while it was held. Returns who may go on now, in the order of arrival.
+  /// An operation is over, or was given up while it was held. Returns who may go on now, in the order of arrival; nil where nobody
+  /// waited for it.
   /// - Parameter isAnswered: its datanode has answered it. With a repair task the repairs that it has caused are over, too, even where
   ///   their reader has left a reply unread and its connection in its pool.
-  public mutating func end(_ ticket: Ticket, isAnswered: Bool = false, now: UInt64) -> [Ticket] {
-    guard knows(ticket) else { return [] }
+  public mutating func end(_ ticket: Ticket, isAnswered: Bool = false, now: UInt64) -> [Ticket]? {
+    guard knows(ticket) else { return nil }
     let slot = ticket.slot
     switch slots[slot].role {
     case .delete:
@@ -401,11 +429,11 @@ public struct ConflictGuard {
       }
     case .repairTask where isAnswered && !mutations.contains(.keepTasksRepairs):
       let repairs = repairsCaused(by: slot)
-      let released = remove(ticket)
+      let released = vacate(slot) ?? []
       return repairs.reduce(into: released) { $0 += remove($1) }
     default: break
     }
-    return remove(ticket)
+    return vacate(slot)
   }
 
   /// Repairs of what a task names that have begun after it and run: the datanode that answers a task has waited for all of them
@@ -414,9 +442,9 @@ public struct ConflictGuard {
   private func repairsCaused(by task: Int) -> [Ticket] {
     var repairs: [Ticket] = []
     var next = buckets[slots[task].place.bucket].first
-    while next >= 0 {
-      let (candidate, isOther) = (Int(next) / 2, next & 1 == 1)
-      next = links[Int(next)].after
+    while next.exists {
+      let (candidate, isOther) = (next.slot, next.isOther)
+      next = claim(after: next)
       guard !isOther, slots[candidate].role == .repair, slots[candidate].place == slots[task].place, slots[candidate].reason == nil,
         slots[candidate].order > slots[task].order || mutations.contains(.endOlderRepairs), share(candidate, task)
       else { continue }
@@ -427,18 +455,12 @@ public struct ConflictGuard {
 
   private mutating func remember(_ slot: Int, now: UInt64) {
     forgetDeletes(now: now)
-    if deleted.count == Self.mostRemembered { forgetDelete() }
-    if slots[slot].hasLists, let extents = lists[slot]?.extents {
-      deletedLists[forgotten &+ UInt64(deleted.count)] = extents
-      deletedExtents += extents.count ?? 0
-      // One list alone is never over the bound (`ExtentSet.mostListed`).
-      while deletedExtents > Self.mostRememberedExtents, !deleted.isEmpty { forgetDelete() }
-    }
-    deleted.append(
-      Deleted(
-        place: slots[slot].place, extents: slots[slot].extents, stamp: slots[slot].operation.stamp,
-        process: slots[slot].operation.process, operationClass: slots[slot].operation.operationClass,
-        opcode: slots[slot].operation.opcode.rawValue, since: slots[slot].since, until: now &+ Self.memory))
+    if slots[slot].hasLists, let list = lists[slot]?.extents { deleted.keep(list) }
+    deleted.append(slots[slot].operation, at: slots[slot].place, slots[slot].extents, since: slots[slot].since, now: now)
+  }
+
+  private mutating func forgetDeletes(now: UInt64) {
+    if !mutations.contains(.rememberForEver) { deleted.forget(now: now) }
   }
 
   /// Ends rounds that have lasted too long. Returns who may go on now.
@@ -454,27 +476,19 @@ public struct ConflictGuard {
     return released
   }
 
+  private mutating func remove(_ ticket: Ticket) -> [Ticket] { knows(ticket) ? vacate(ticket.slot) ?? [] : [] }
+
   @inline(__always)
-  private mutating func forgetDeletes(now: UInt64) {
-    while !deleted.isEmpty, now >= deleted[0].until, !mutations.contains(.rememberForEver) { forgetDelete() }
-  }
-
-  private mutating func forgetDelete() {
-    if case .listed = deleted[0].extents { deletedExtents -= deletedLists.removeValue(forKey: forgotten)?.count ?? 0 }
-    deleted.removeFirst()
-    forgotten &+= 1
-  }
-
-  private mutating func remove(_ ticket: Ticket) -> [Ticket] {
-    guard knows(ticket) else { return [] }
-    let slot = ticket.slot
-    run(slot)
-    unlink(2 * slot, slots[slot].place.bucket, slots[slot].role)
-    if slots[slot].otherRole != .none { unlink(2 * slot + 1, slots[slot].otherPlace.bucket, slots[slot].otherRole) }
+  private mutating func vacate(_ slot: Int) -> [Ticket]? {
+    if slots[slot].reason != nil { run(slot) }
+    unlink(slots[slot].link, slots[slot].place.bucket, slots[slot].role)
+    if slots[slot].otherRole != .none { unlink(slots[slot].otherLink, slots[slot].otherPlace.bucket, slots[slot].otherRole) }
     if slots[slot].hasLists, let own = lists.removeValue(forKey: slot), !mutations.contains(.keepExtents) { extents -= own.count }
     slots[slot].number = 0
-    free.append(slot)
-    return slots[slot].hasWaiters ? release(waiters.removeValue(forKey: slot) ?? []) : []
+    slots[slot].link.after = firstFree
+    firstFree = ClaimIndex(slot, isOther: false)
+    count -= 1
+    return slots[slot].hasWaiters ? release(waiters.removeValue(forKey: slot) ?? []) : nil
   }
 
   /// Who waited for an operation that is over goes on, or waits for another.
@@ -490,23 +504,5 @@ public struct ConflictGuard {
       }
     }
     return released
-  }
-}
-
-extension ConflictGuard.Place {
-  /// Where its claims stand. Partitions count up from small numbers, and peers differ in their addresses' lower bits.
-  fileprivate var bucket: Int {
-    Int(truncatingIfNeeded: ((partition ^ owner &* 0xD6E8_FEB8_6659_FD93) &* 0x9E37_79B9_7F4A_7C15) >> 54)
-  }
-}
-
-extension ConflictGuard.Deleted {
-  /// The delete, as far as it is remembered.
-  fileprivate var operation: LaneEvent.Operation {
-    var operation = LaneEvent.Operation(
-      operationClass, opcode: opcode, stamp: stamp, callerReqID: 0, partitionID: place.partition,
-      extentID: ExtentSet(brief: extents)?.first ?? 0, extentOffset: 0)
-    operation.process = process
-    return operation
   }
 }

@@ -38,7 +38,7 @@ final class ConflictDesk {
   /// It is over, or nobody wants it any more.
   func end(_ ticket: ConflictGuard.Ticket, isAnswered: Bool) {
     if !sessions.isEmpty { sessions[ticket] = nil }
-    goOn(machine.end(ticket, isAnswered: isAnswered, now: reactor.now))
+    if let released = machine.end(ticket, isAnswered: isAnswered, now: reactor.now) { goOn(released) }
   }
 
   /// For whom it waits.

@@ -88,23 +88,21 @@ extension GuardedSession {
   /// A delete or a repair of the extent that its head names goes on, and the guard knows it, where nothing conflicts. Nil otherwise:
   /// it must arrive.
   @inline(__always)
-  private func enter(_ exchange: Exchange, _ desk: ConflictDesk?) -> ConflictGuard.Ticket? {
-    guard let desk, let claim = claim(exchange) else { return nil }
-    return desk.enter(operation(exchange), claim, extent: exchange.extentID)
+  private func enter(_ exchange: Exchange) -> ConflictGuard.Ticket? {
+    guard let claim = claim(exchange) else { return nil }
+    return proxy.conflicts?.enter(operation(exchange), claim, extent: exchange.extentID)
   }
 
   /// A repair of the extent that its head names: as `arrive`.
   func arriveWithHead(_ exchange: Exchange) -> (ticket: ConflictGuard.Ticket?, isHeld: Bool) {
-    if let ticket = enter(exchange, proxy.conflicts) { return (ticket, false) }
+    if let ticket = enter(exchange) { return (ticket, false) }
     return arrive(exchange, ExtentSet(exchange.extentID))
   }
 
   /// What the guard must know of a request before its body is seen, or instead of it. Returns what it knows it by from now on.
   @inline(__always)
-  func begin(
-    _ exchange: Exchange, _ head: Framer.Head, _ desk: ConflictDesk?
-  ) -> (ticket: ConflictGuard.Ticket?, scan: BodyScan?) {
-    if exchange.conflictRole == .delete, head.payloadLength == 0, let ticket = enter(exchange, desk) { return (ticket, nil) }
+  func begin(_ exchange: Exchange, _ head: Framer.Head) -> (ticket: ConflictGuard.Ticket?, scan: BodyScan?) {
+    if exchange.conflictRole == .delete, head.payloadLength == 0, let ticket = enter(exchange) { return (ticket, nil) }
     if let extents = exchange.extentsOfHead { return (arrive(exchange, extents).ticket, nil) }
     return (exchange.ticket, BodyScan.of(exchange, head))
   }

@@ -90,7 +90,7 @@ extension InboundSession {
     inbound.accounting.begin(exchange.operationClass)
     // The sizes of tiny deletes' files are wanted without the guard, too.
     if exchange.conflictRole != .none, proxy.conflicts != nil || exchange.conflictRole == .repairTask {
-      (exchange.ticket, scan) = begin(exchange, head, proxy.conflicts)
+      (exchange.ticket, scan) = begin(exchange, head)
     }
     exchanges.queue.append(exchange)
     noteRequest(head, behind, stamp: exchange.stamp)

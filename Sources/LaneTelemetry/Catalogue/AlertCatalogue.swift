@@ -285,6 +285,10 @@ enum AlertCatalogue {
         look: [
           "Observed names the operation that does not end: does its repair move? curl -s localhost:15320/holds tells who waits for whom now.",
           "Is the datanode, or its disk, slow? A repair of a large extent takes as long as the disk needs.",
+          """
+          A repair that its datanode gave up with a reply unread counts until that connection is used again or closed, 30 s later at most. \
+          One that a task asked for ends with the task's answer; one that a leader does for itself has no such end.
+          """,
         ],
         safe: ["Nothing has to be done: a delete that spoils a repair has it done again by the next round."],
         developer: "Where the operation in observed has ended long ago by the datanode's own log.")

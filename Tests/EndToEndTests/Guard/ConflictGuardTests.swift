@@ -9,9 +9,7 @@ import Testing
   /// PROTOCOL.md section 7, "delete / repair at the destination": the delete comes after the repair.
   @Test func aDeleteWaitsForTheRepairOfItsExtent() throws {
     let stage = try Stage(peer: [0x09])
-    let repair = try stage.caller()
-    repair.send(Stage.read())
-    #expect(eventually { stage.peer.opcodes == [0x09] })
+    let repair = try stage.runRepair()
     let client = try stage.client()
     client.send(Stage.delete())
     stage.expectHeld(1)
@@ -22,8 +20,7 @@ import Testing
     #expect(hold.contains("\"opcode\":\"OpExtentRepairRead\"") && hold.contains("\"reason\":\"delete-during-repair\""), "\(hold)")
     // Another extent's goes on.
     #expect(try stage.client().ask(Stage.delete(1_026)) == Exemplar.reply(to: Stage.delete(1_026)))
-    stage.peer.answer(0x09)
-    #expect(repair.receivePacket() == Exemplar.reply(to: Stage.read()))
+    stage.endRepair(repair)
     #expect(client.receivePacket() == Exemplar.reply(to: Stage.delete()))
     let line = try #require(try stage.sidecar.waitFor("conflict.held").first)
     #expect(line["reason"] == "delete-during-repair" && line["direction"] == "inbound" && line["opcode"] == "OpMarkDelete")
@@ -95,8 +92,7 @@ import Testing
     // The repair that the task leads to goes past the delete.
     #expect(try stage.caller().ask(Stage.read()) == Exemplar.reply(to: Stage.read()))
     #expect(try HTTP.get(stage.metrics, "/holds").text.contains("\"reason\":\"delete-during-repair-task\""))
-    stage.datanode.answer(0x08)
-    #expect(leader.receivePacket() == Exemplar.reply(to: task))
+    stage.endTask(task, at: stage.datanode, leader)
     #expect(client.receivePacket() == Exemplar.reply(to: batch))
     #expect(stage.datanode.opcodes.filter { $0 != 0x10 } == [0x07, 0x08, 0x75])
     try stage.stop()
@@ -106,17 +102,13 @@ import Testing
   @Test func aTasksAnswerEndsItsRepairs() throws {
     let stage = try Stage(datanode: [0x08], peer: [0x09])
     let (leader, task) = stage.runTask(at: stage.datanode, from: try stage.client())
-    let repair = try stage.caller()
-    repair.send(Stage.read())
-    #expect(eventually { stage.peer.opcodes == [0x09] })
+    let repair = try stage.runRepair()
     let client = try stage.client()
     client.send(Stage.delete())
     stage.expectHeld(1)
-    stage.datanode.answer(0x08)
-    #expect(leader.receivePacket() == Exemplar.reply(to: task))
+    stage.endTask(task, at: stage.datanode, leader)
     #expect(client.receivePacket() == Exemplar.reply(to: Stage.delete()))
-    stage.peer.answer(0x09)
-    #expect(repair.receivePacket() == Exemplar.reply(to: Stage.read()))
+    stage.endRepair(repair)
     try stage.stop()
     #expect(stage.sidecar.log("conflict.limit").isEmpty)
     #expect(stage.sidecar.log("conflict.held").map { $0["reason"] } == ["delete-during-repair-task"])
@@ -155,8 +147,7 @@ import Testing
     // The local datanode's own extents are others.
     #expect(try stage.client().ask(Stage.delete()) == Exemplar.reply(to: Stage.delete()))
     #expect(stage.peer.opcodes == [0x08, 0x02])
-    stage.peer.answer(0x08)
-    #expect(leader.receivePacket() == Exemplar.reply(to: task))
+    stage.endTask(task, at: stage.peer, leader)
     #expect(follower.receivePacket() == Exemplar.reply(to: pipeline[1]))
     #expect(follower.receivePacket() == Exemplar.reply(to: pipeline[2]))
     try stage.stop()
@@ -165,17 +156,14 @@ import Testing
   /// At the limit of two seconds it goes on all the same.
   @Test func atTheLimitADeleteGoesOn() throws {
     let stage = try Stage(peer: [0x09])
-    let repair = try stage.caller()
-    repair.send(Stage.read())
-    #expect(eventually { stage.peer.opcodes == [0x09] })
+    let repair = try stage.runRepair()
     let begun = ContinuousClock.now
     #expect(try stage.client().ask(Stage.delete()) == Exemplar.reply(to: Stage.delete()))
     #expect(ContinuousClock.now - begun >= .seconds(2))
     let line = try #require(try stage.sidecar.waitFor("conflict.limit").first)
     #expect(line["severity"] == "warning" && line["action"] == "forwarded" && line["reason"] == "delete-during-repair")
     #expect(line["observed"]?.hasPrefix("OpExtentRepairRead, running for 2.") == true, "\(line.text)")
-    stage.peer.answer(0x09)
-    #expect(repair.receivePacket() == Exemplar.reply(to: Stage.read()))
+    stage.endRepair(repair)
     try stage.stop()
   }
 
@@ -191,8 +179,7 @@ import Testing
     #expect(answer.isBusyReply(to: request), "\(answer)")
     #expect(client.receiveToEnd().ending == .end)
     #expect(try stage.sidecar.waitFor("conflict.limit").first?["action"] == "error-reply")
-    stage.datanode.answer(0x08)
-    #expect(leader.receivePacket() == Exemplar.reply(to: task))
+    stage.endTask(task, at: stage.datanode, leader)
     #expect(stage.datanode.opcodes == [0x08, 0x02])
     try stage.stop()
   }
@@ -207,33 +194,26 @@ import Testing
     #expect(answer.isBusyReply(to: Stage.delete()), "\(answer)")
     #expect(follower.receivePacket() == Exemplar.reply(to: Stage.delete(1_041, reqID: 22)))
     #expect(stage.peer.opcodes == [0x08, 0x02])
-    stage.peer.answer(0x08)
-    #expect(leader.receivePacket() == Exemplar.reply(to: task))
+    stage.endTask(task, at: stage.peer, leader)
     try stage.stop()
   }
 
   @Test func detectTellsAndHoldsNothing() throws {
     let stage = try Stage("detect", peer: [0x09])
-    let repair = try stage.caller()
-    repair.send(Stage.read())
-    #expect(eventually { stage.peer.opcodes == [0x09] })
+    let repair = try stage.runRepair()
     #expect(try stage.client().ask(Stage.delete()) == Exemplar.reply(to: Stage.delete()))
     let line = try #require(try stage.sidecar.waitFor("conflict.detected").first)
     #expect(line["reason"] == "delete-during-repair" && line["alert"] == "conflict.detected" && line["action"] == "forwarded")
-    stage.peer.answer(0x09)
-    #expect(repair.receivePacket() == Exemplar.reply(to: Stage.read()))
+    stage.endRepair(repair)
     try stage.stop()
     #expect(stage.sidecar.log("conflict.detected").count == 1 && stage.sidecar.log("conflict.held").isEmpty)
   }
 
   @Test func offDoesNothing() throws {
     let stage = try Stage("off", peer: [0x09])
-    let repair = try stage.caller()
-    repair.send(Stage.read())
-    #expect(eventually { stage.peer.opcodes == [0x09] })
+    let repair = try stage.runRepair()
     #expect(try stage.client().ask(Stage.delete()) == Exemplar.reply(to: Stage.delete()))
-    stage.peer.answer(0x09)
-    #expect(repair.receivePacket() == Exemplar.reply(to: Stage.read()))
+    stage.endRepair(repair)
     try stage.sidecar.stop()
     #expect(stage.sidecar.log("conflict.detected").isEmpty && stage.sidecar.log("conflict.held").isEmpty)
   }
@@ -248,8 +228,7 @@ import Testing
     if byReset { client?.resetOnClose() }
     client = nil
     #expect(eventually(within: .seconds(20)) { (try? stage.held()) == 0 })
-    stage.datanode.answer(0x08)
-    #expect(leader.receivePacket() == Exemplar.reply(to: task))
+    stage.endTask(task, at: stage.datanode, leader)
     #expect(stage.datanode.opcodes == [0x08])
     let accounting = try stage.stop()
     #expect(accounting.abandoned == 1 && accounting.delivered == 1)
@@ -264,8 +243,7 @@ import Testing
     let client = try stage.client()
     let sender = BlockingThread { client.send(batch.bytes + next.bytes) }
     stage.expectHeld(1)
-    stage.datanode.answer(0x08)
-    #expect(leader.receivePacket() == Exemplar.reply(to: task))
+    stage.endTask(task, at: stage.datanode, leader)
     #expect(client.receivePacket() == Exemplar.reply(to: batch))
     #expect(client.receivePacket() == Exemplar.reply(to: next))
     sender.join()
@@ -282,22 +260,18 @@ import Testing
     batch.payload[0] = UInt8(ascii: "{")
     #expect(try stage.client().ask(batch) == Exemplar.reply(to: batch))
     #expect(try stage.sidecar.waitFor("delete.unreadable").first?["alert"] == "delete.unreadable")
-    stage.datanode.answer(0x08)
-    #expect(leader.receivePacket() == Exemplar.reply(to: task))
+    stage.endTask(task, at: stage.datanode, leader)
     try stage.stop()
   }
 
   /// The master takes a partition away on which operations run: told of, never held.
   @Test func aPartitionThatGoesIsToldOf() throws {
     let stage = try Stage(peer: [0x09])
-    let repair = try stage.caller()
-    repair.send(Stage.read())
-    #expect(eventually { stage.peer.opcodes == [0x09] })
+    let repair = try stage.runRepair()
     let removal = Exemplar.request(0x61, reqID: 70, partition: Stage.partition)
     #expect(try stage.client().ask(removal) == Exemplar.reply(to: removal))
     #expect(try stage.sidecar.waitFor("conflict.detected").first?["reason"] == "partition-removal")
-    stage.peer.answer(0x09)
-    #expect(repair.receivePacket() == Exemplar.reply(to: Stage.read()))
+    stage.endRepair(repair)
     try stage.stop()
   }
 

@@ -101,6 +101,28 @@ struct GuardStage {
     return (leader, task)
   }
 
+  /// It answers.
+  func endTask(
+    _ task: WirePacket, at datanode: HoldingDatanode, _ leader: StreamSocket, sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    datanode.answer(0x08)
+    #expect(leader.receivePacket() == Exemplar.reply(to: task), sourceLocation: sourceLocation)
+  }
+
+  /// The local datanode reads the extent from its peer, for a repair; that does not answer yet.
+  func runRepair(sourceLocation: SourceLocation = #_sourceLocation) throws -> StreamSocket {
+    let repair = try caller()
+    repair.send(Self.read())
+    #expect(eventually { peer.opcodes == [0x09] }, sourceLocation: sourceLocation)
+    return repair
+  }
+
+  /// It answers.
+  func endRepair(_ repair: StreamSocket, sourceLocation: SourceLocation = #_sourceLocation) {
+    peer.answer(0x09)
+    #expect(repair.receivePacket() == Exemplar.reply(to: Self.read()), sourceLocation: sourceLocation)
+  }
+
   /// How many operations are held now.
   func held() throws -> Int { Int(Scrape(try HTTP.get(metrics, "/metrics").text).sum("lanekeeper_guard_held_operations") ?? -1) }
   /// Operations that the guard knows of.

@@ -108,6 +108,12 @@ final class Peer {
     owner?.leaseRefused(reason)
   }
 
+  /// A peer that does not take our certificate says so when for us the handshake is over (TLS 1.3).
+  func recordsFailed(_ upstream: Upstream, _ failure: TLSFailure) {
+    if failure.kind == .refusedByPeer { proxy.tlsStatistics.refused(.outbound) }
+    report(.tlsRefused, Reason(failure.kind), upstream, "\(failure)", .refused)
+  }
+
   /// Dials once more, in plain, for the same session.
   func downgrade(_ upstream: Upstream, _ reason: Reason, _ detail: String) {
     report(.tlsDowngraded, reason, upstream, detail, .forwarded)

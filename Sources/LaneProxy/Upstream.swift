@@ -115,6 +115,8 @@ final class Upstream: Connection, ReplySource {
 
   override func handshakeFailed(_ failure: TLSFailure) { peer.handshakeFailed(self, failure) }
 
+  override func recordsFailed(_ failure: TLSFailure) { peer.recordsFailed(self, failure) }
+
   override func connectFailed(_ failure: SystemFailure) {
     // Nobody listens on the port where its sidecar would speak TLS.
     if way.mayDowngrade, way.endpoint != peer.endpoint, !failure.isLocal { return peer.downgrade(self, .tlsNotSpoken, "\(failure)") }

@@ -446,7 +446,7 @@ enum AlertCatalogue {
           A handshake failed, on our side or the other's, or plain bytes came where TLS is wanted; reason says why, detail whose \
           certificate it was.
           """,
-        did: "The connection was closed before a byte of CubeFS was exchanged. Outbound, the operation failed as if the peer were down.",
+        did: "The connection was closed before a byte of CubeFS was taken. Outbound, the operation failed as if the peer were down.",
         look: [
           "lanekeeper alerts explain REASON, with the line's reason.",
           "lanekeeper certs show FILE... on both hosts: dates, names, issuer. date on both hosts.",
@@ -976,7 +976,7 @@ enum AlertCatalogue {
     Cause(
       events: [.tlsRefused] + (downgrades ? [.tlsDowngraded] : []) + [.peerDown, .operationFailed, .callerReset],
       happened: happened,
-      did: "The connection was closed before a byte of CubeFS was exchanged"
+      did: "The connection was closed before a byte of CubeFS was taken"
         + (downgrades ? "; where tls.outbound is prefer, it was made again in plain." : "."),
       advice: advice, detail: "the reason in OpenSSL's words, and whose certificate it was")
   }

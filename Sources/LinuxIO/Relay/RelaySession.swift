@@ -103,6 +103,8 @@ final class RelaySide: Connection {
   // Unmanaged, because they are touched for every event and need no reference counting: the session outlives the events of its sides.
   @exclusivity(unchecked) private var other: Unmanaged<RelaySide>?
   @exclusivity(unchecked) private var session: Unmanaged<RelaySession>?
+  /// The other end's alert, where it came when for us the handshake was over.
+  private var refusal: TLSFailure?
 
   func join(_ other: RelaySide, _ session: RelaySession) {
     self.other = .passUnretained(other)
@@ -112,6 +114,8 @@ final class RelaySide: Connection {
   override func connected() { session?._withUnsafeGuaranteedRef { $0.opened() } }
 
   override func handshakeFailed(_ failure: TLSFailure) { session?._withUnsafeGuaranteedRef { $0.finish(.handshakeFailed(failure)) } }
+
+  override func recordsFailed(_ failure: TLSFailure) { refusal = failure.kind == .refusedByPeer ? failure : nil }
 
   override func connectFailed(_ failure: SystemFailure) { session?._withUnsafeGuaranteedRef { $0.finish(.connectFailed(failure)) } }
 
@@ -138,7 +142,7 @@ final class RelaySide: Connection {
       other.shutdownWrite()
       session.endReached()
     case .failed(let failure):
-      session.lost(self, failure)
+      if let refusal { session.finish(.handshakeFailed(refusal)) } else { session.lost(self, failure) }
     }
   }
 

@@ -161,6 +161,10 @@ open class Connection: EventHandler {
   open func connected() {}
   /// TLS could not be had. The connection still has to be closed.
   open func handshakeFailed(_ failure: TLSFailure) {}
+  /// TLS has failed after its handshake; the read or the look that found it says next that the connection is lost. Nothing may be closed
+  /// from within. In TLS 1.3 a client's handshake is over before the server has looked at its certificate: that it does not take it is
+  /// told here (RFC 8446 section 2, figure 1). A connection that ends without a close-notify is not.
+  open func recordsFailed(_ failure: TLSFailure) {}
   /// The connect failed. The connection still has to be closed.
   open func connectFailed(_ failure: SystemFailure) {}
   /// Data or the end of the stream can be read: call `read` once.

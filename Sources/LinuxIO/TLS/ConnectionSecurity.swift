@@ -11,6 +11,8 @@ final class ConnectionSecurity {
   var early: [UInt8] = []
   /// The last read may have left decrypted bytes, or records, inside: the socket will not tell of them.
   var mayHold = false
+  /// A record, or the connection, has failed.
+  var hasFailed = false
   private(set) var timer: ReactorTimer!
 
   init(_ parameters: TLSParameters, _ connection: Connection) {
@@ -136,11 +138,12 @@ extension Connection {
       readEnded = true
       updateInterest()
       return .end
-    case .failed(let failure): return .failed(recordsFailed(failure))
+    case .failed(let failure): return .failed(noRecordsFollow(failure))
     }
   }
 
-  private final func recordsFailed(_ failure: TLSFailure) -> SystemFailure {
+  private final func noRecordsFollow(_ failure: TLSFailure) -> SystemFailure {
+    tell(failure)
     readEnded = true
     if writeErrno == 0 { writeErrno = failure.kind == .truncated ? ECONNRESET : EPROTO }
     output.discard(reactor.outputPool)
@@ -159,8 +162,17 @@ extension Connection {
       return .readable
     case .wantsRead: return .quiet
     case .end: return .end
-    case .failed(let failure): return .failed(SystemFailure(.records, failure.kind == .truncated ? ECONNRESET : EPROTO))
+    case .failed(let failure):
+      tell(failure)
+      return .failed(SystemFailure(.records, failure.kind == .truncated ? ECONNRESET : EPROTO))
     }
+  }
+
+  /// Once: what comes after the first failure has lost its cause.
+  private final func tell(_ failure: TLSFailure) {
+    guard let security, !security.hasFailed else { return }
+    security.hasFailed = true
+    if failure.kind != .truncated && failure.kind != .lost { recordsFailed(failure) }
   }
 
   /// Sends in records. What the socket does not take is kept as such.

@@ -79,6 +79,10 @@ import Testing
     Self.report(row, "client", line)
     #expect(line?["reason"] == row.reason && line?["direction"] == "inbound")
     Self.checkDetail(line, row)
+    // Whose certificate it is learns of it, too, though its own handshake was over by then.
+    let told = try hop.near.waitFor("tls.refused").first
+    #expect(told?["reason"] == "tls-refused-by-peer" && told?["direction"] == "outbound", "\(told?.text ?? "nothing")")
+    #expect(told?["detail"]?.contains("alert") == true, "\(told?.text ?? "nothing")")
     #expect(datanode.accepted == 0)
     try hop.stop()
   }

@@ -52,6 +52,25 @@ import Testing
     try far.stop()
   }
 
+  /// Its own handshake is over before the far end has looked at its certificate.
+  @Test func aNearEndThatIsNotAllowedLearnsOfIt() throws {
+    let peer = try ScriptedPeer { _, _ in }
+    var section = Certificates.section(Certificates.far)
+    section.allow = ["dns:somebody.else.test"]
+    let far = try Sidecar(peers: [], .init(tunnels: [peer.port], tunnelTLS: "accept", sections: [section.text]))
+    let near = try Sidecar(
+      peers: [],
+      .init(tunnels: [far.tunnelPorts[0]], tunnelTLS: "connect", sections: [Certificates.section(Certificates.near).text]))
+    let caller = try StreamSocket(port: near.tunnelPorts[0])
+    #expect(caller.receiveToEnd().ending == .reset)
+    try far.waitFor("tls.refused", reason: "tls-wrong-name")
+    let line = try near.waitFor("tls.refused", reason: "tls-refused-by-peer").first
+    #expect(line?["direction"] == "tunnel" && line?["detail"]?.contains("alert") == true, "\(line?.text ?? "nothing")")
+    #expect(peer.accepted == 0)
+    try near.stop()
+    try far.stop()
+  }
+
   @Test func aFarEndThatIsNotAllowedIsRefused() throws {
     let peer = try ScriptedPeer { _, _ in }
     let far = try Sidecar(

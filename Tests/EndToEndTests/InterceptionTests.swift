@@ -76,16 +76,8 @@ struct InterceptionTests {
   private func withHosts(_ body: (_ host: NetworkNamespace, _ peers: InterceptedPeers) throws -> Void) throws {
     let host = try NetworkNamespace()
     let far = try NetworkNamespace()
-    try host.shell(
-      """
-      ip link set lo up
-      ip link add near type veth peer name far netns \(far.path)
-      ip address add \(Self.host)/24 dev near
-      ip link set near up
-      nft -f '\(RepositoryFile.path("Deploy/interception/lanekeeper.nft"))'
-      """)
-    try far.shell(
-      (["ip link set lo up", "ip link set far up"] + Self.peers.map { "ip address add \($0.address)/24 dev far" }).joined(separator: "\n"))
+    try host.join("near", ["\(Self.host)/24"], to: far, "far", Self.peers.map { "\($0.address)/24" })
+    try host.shell("nft -f '\(RepositoryFile.path("Deploy/interception/lanekeeper.nft"))'")
     let peers = try far.run { try InterceptedPeers(Self.peers) }
     defer { peers.finish() }
     try body(host, peers)

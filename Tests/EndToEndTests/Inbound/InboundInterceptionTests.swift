@@ -11,16 +11,8 @@ struct InboundInterceptionTests {
     let host = try NetworkNamespace()
     let far = try NetworkNamespace()
     let rules = RepositoryFile.path("Deploy/interception")
-    try host.shell(
-      """
-      ip link set lo up
-      ip link add near type veth peer name far netns \(far.path)
-      ip address add 10.78.0.1/24 dev near
-      ip link set near up
-      nft -f '\(rules)/lanekeeper.nft'
-      nft -f '\(rules)/inbound.nft'
-      """)
-    try far.shell("ip link set lo up\nip link set far up\nip address add 10.78.0.2/24 dev far")
+    try host.join("near", ["10.78.0.1/24"], to: far, "far", ["10.78.0.2/24"])
+    try host.shell("nft -f '\(rules)/lanekeeper.nft'; nft -f '\(rules)/inbound.nft'")
     let datanode = try host.run { try InterceptedPeers([SocketAddress("0.0.0.0", 17310)]) }
     defer { datanode.finish() }
     let configuration = """

@@ -39,14 +39,7 @@ struct BlindCallerTests {
     }
     let host = try NetworkNamespace()
     let container = try NetworkNamespace()
-    try host.shell(
-      """
-      ip link set lo up
-      ip link add near type veth peer name far netns \(container.path)
-      ip address add \(address)/24 dev near
-      ip link set near up
-      """)
-    try container.shell("ip link set far up; ip address add 10.79.0.2/24 dev far")
+    try host.join("near", ["\(address)/24"], to: container, "far", ["10.79.0.2/24"])
     let peer = try host.run { try stream.peer(sending: sent) }
     let sidecar = try Sidecar(peers: [peer.port], .init(address: address, namespace: host))
     return Stage(sidecar: sidecar, peer: peer) {

@@ -42,15 +42,8 @@ struct InterceptedCrowdTests {
     let near = try NetworkNamespace()
     let far = try NetworkNamespace()
     let addresses = (0..<count).map { "10.78.1.\($0 + 1)" }
-    try near.shell(
-      """
-      ip link set lo up
-      ip link add near type veth peer name far netns \(far.path)
-      ip address add \(host)/16 dev near
-      ip link set near up
-      \(rules) '\(RepositoryFile.path("Deploy/interception/lanekeeper.nft"))' | nft -f -
-      """)
-    try far.shell((["ip link set far up"] + addresses.map { "ip address add \($0)/16 dev far" }).joined(separator: "\n"))
+    try near.join("near", ["\(host)/16"], to: far, "far", addresses.map { "\($0)/16" })
+    try near.shell("\(rules) '\(RepositoryFile.path("Deploy/interception/lanekeeper.nft"))' | nft -f -")
     let peers = try far.run { try addresses.map { try stream.peer(address: $0, port: 17310) } }
     let sidecar = try Sidecar(
       peers: [],

@@ -50,6 +50,20 @@ final class NetworkNamespace: @unchecked Sendable {
     }
   }
 
+  /// Joins two namespaces by a pair of devices. They and the loopback devices are up then.
+  /// - Parameters:
+  ///   - addresses: of this end, each with its prefix, `10.78.0.1/24`.
+  ///   - otherAddresses: of the other.
+  func join(
+    _ device: String, _ addresses: [String], to other: NetworkNamespace, _ otherDevice: String, _ otherAddresses: [String] = []
+  ) throws {
+    try shell("ip link add \(device) type veth peer name \(otherDevice) netns \(other.path)")
+    for (namespace, device, addresses) in [(self, device, addresses), (other, otherDevice, otherAddresses)] {
+      let commands = addresses.map { "ip address add \($0) dev \(device)" } + ["ip link set lo up", "ip link set \(device) up"]
+      try namespace.shell(commands.joined(separator: "; "))
+    }
+  }
+
   /// Runs shell commands inside, until the first that fails. Their errors go to the test's standard error.
   func shell(_ commands: String) throws {
     let status = try run { () -> Int32 in

@@ -53,14 +53,8 @@ struct FourHostsTests {
   }
 
   private static func plug(_ namespace: NetworkNamespace, into hub: NetworkNamespace, _ name: String, _ address: String) throws {
-    try namespace.shell(
-      """
-      ip link set lo up
-      ip link add eth0 type veth peer name \(name) netns \(hub.path)
-      ip address add \(address)/24 dev eth0
-      ip link set eth0 up
-      """)
-    try hub.shell("ip link set \(name) master switch up")
+    try namespace.join("eth0", ["\(address)/24"], to: hub, name)
+    try hub.shell("ip link set \(name) master switch")
   }
 
   @Test func theStoryOfIssue3337IsHarmlessAndOnlyTheRightHostsAreServed() throws {

@@ -20,30 +20,10 @@ struct TwoHostsTests {
     let far = try NetworkNamespace()
     let client = try NetworkNamespace()
     let rules = RepositoryFile.path("Deploy/interception")
-    try near.shell(
-      """
-      ip link set lo up
-      ip link add near type veth peer name far netns \(far.path)
-      ip address add \(Self.nearAddress)/24 dev near
-      ip link set near up
-      nft -f '\(rules)/lanekeeper.nft'
-      """)
-    try client.shell(
-      """
-      ip link set lo up
-      ip link add client type veth peer name plain netns \(far.path)
-      ip address add \(Self.clientAddress)/24 dev client
-      ip link set client up
-      """)
-    try far.shell(
-      """
-      ip link set lo up
-      ip link set far up
-      ip link set plain up
-      ip address add \(Self.farAddress)/24 dev far
-      ip address add \(Self.farClientSide)/24 dev plain
-      nft -f '\(rules)/inbound.nft'
-      """)
+    try near.join("near", ["\(Self.nearAddress)/24"], to: far, "far", ["\(Self.farAddress)/24"])
+    try client.join("client", ["\(Self.clientAddress)/24"], to: far, "plain", ["\(Self.farClientSide)/24"])
+    try near.shell("nft -f '\(rules)/lanekeeper.nft'")
+    try far.shell("nft -f '\(rules)/inbound.nft'")
 
     let pki = try TestPKI()
     let nearIdentity = try pki.issue("near.lane.test", addresses: [Self.nearAddress])

@@ -86,24 +86,12 @@ struct InterceptionTests {
   // MARK: Sidecar
 
   private func start(in host: NetworkNamespace) throws -> RunningProgram {
-    let configuration = """
+    try RunningProgram.sidecar(
+      """
       node: interception
       outbound: {mark: \(Self.mark), listeners: [{listen: 0.0.0.0:15310, intercept: true}]}
       log: {level: debug}
-      """
-    var path = Array("/tmp/lanekeeper-interception-XXXXXX".utf8CString)
-    let file = mkstemp(&path)
-    defer {
-      close(file)
-      unlink(path)
-    }
-    guard write(file, configuration, configuration.utf8.count) == configuration.utf8.count else {
-      throw ProgramFailure("cannot write a configuration below /tmp: \(String(cString: strerror(errno)))")
-    }
-    let name = path.withUnsafeBufferPointer { String(decoding: $0.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) }
-    let sidecar = try host.run { try RunningProgram(["run", "--config", name]) }
-    try sidecar.wait { output, _ in output.contains("\"event\":\"listener.opened\"") }
-    return sidecar
+      """, in: host)
   }
 
   private func finish(_ sidecar: RunningProgram, started: Int) throws {

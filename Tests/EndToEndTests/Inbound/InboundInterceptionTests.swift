@@ -15,20 +15,11 @@ struct InboundInterceptionTests {
     try host.shell("nft -f '\(rules)/lanekeeper.nft'; nft -f '\(rules)/inbound.nft'")
     let datanode = try host.run { try InterceptedPeers([SocketAddress("0.0.0.0", 17310)]) }
     defer { datanode.finish() }
-    let configuration = """
+    let sidecar = try RunningProgram.sidecar(
+      """
       node: inbound
       inbound: {listen: "0.0.0.0:15312", datanode: "127.0.0.1:17310"}
-      """
-    var path = Array("/tmp/lanekeeper-inbound-XXXXXX".utf8CString)
-    let file = mkstemp(&path)
-    defer {
-      close(file)
-      unlink(path)
-    }
-    #expect(write(file, configuration, configuration.utf8.count) == configuration.utf8.count)
-    let name = path.withUnsafeBufferPointer { String(decoding: $0.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self) }
-    let sidecar = try host.run { try RunningProgram(["run", "--config", name]) }
-    try sidecar.wait { output, _ in output.contains("\"event\":\"listener.opened\"") }
+      """, in: host)
 
     var request = [UInt8](repeating: 0, count: 57)
     (request[0], request[1], request[2], request[24], request[32], request[48]) = (0xFF, 1, 0x01, 7, 9, 5)

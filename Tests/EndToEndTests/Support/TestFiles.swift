@@ -12,3 +12,14 @@ extension TemporaryDirectory {
     fclose(stream)
   }
 }
+
+extension RunningProgram {
+  /// `lanekeeper run` with that configuration in a namespace, once it listens.
+  static func sidecar(_ configuration: String, in namespace: NetworkNamespace) throws -> RunningProgram {
+    let directory = try TemporaryDirectory("lanekeeper-run")
+    try directory.write(configuration, to: "lanekeeper.yaml")
+    let sidecar = try namespace.run { try RunningProgram(["run", "--config", directory.file("lanekeeper.yaml")]) }
+    try sidecar.wait { output, _ in output.contains("\"event\":\"listener.opened\"") }
+    return sidecar
+  }
+}
